@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#pragma once
+/*
+ * The one version number of the contract between the BPF programs, the daemon and the tools.
+ * Raise it whenever the layout or the meaning of anything in include/weft/ changes: pins of
+ * another version are never adopted, they are replaced.
+ */
+#define WEFT_ABI_VERSION 1
+
+/* In-pod ports (HBONE interop: 15008 is fixed by the peers, the others by custom). */
+#define WEFT_PORT_OUTBOUND 15001
+#define WEFT_PORT_PLAINTEXT 15006
+#define WEFT_PORT_HBONE 15008
+#define WEFT_PORT_ADMIN 15000
+#define WEFT_PORT_METRICS 15020
+#define WEFT_PORT_READY 15021
+
+/* Mark and table of weftd's own in-pod sockets that carry the client's source address. Only
+ * routing uses the mark; no privilege depends on it. */
+#define WEFT_ROUTE_MARK 0x539
+#define WEFT_ROUTE_TABLE 15539

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#pragma once
+/*
+ * weft_pods: who a local sender is. Key: netns cookie (SO_NETNS_COOKIE, host byte order),
+ * written only by the daemon, so a pod cannot claim another identity.
+ */
+#include "weft/addr.h"
+
+struct weft_pod {
+	__u32 workload;	    /* workload id, see wld.h; 0: enrolled, but not (yet) in the mesh file */
+	__u32 slot;	    /* small number of this enrolment on this node, > 0 */
+	struct weft_addr v4; /* own addresses, all zero when the pod has none of that family */
+	struct weft_addr v6;
+};
+weft_static_assert(sizeof(struct weft_pod) == 40, "contract");
+
+/* weft_veths: host-side interface index -> what may come out of it (guard.bpf.c). */
+struct weft_veth {
+	struct weft_addr v4;
+	struct weft_addr v6;
+	__u32 slot;
+	__u32 pad;
+};
+weft_static_assert(sizeof(struct weft_veth) == 40, "contract");
+
+/* weft_listen: SOCKHASH {pod address, kind} -> listening socket inside the pod's netns. */
+enum weft_listen_kind {
+	WEFT_LISTEN_HBONE = 1,
+	WEFT_LISTEN_PLAIN = 2,
+};
+
+struct weft_listen_key {
+	struct weft_addr addr;
+	__u32 kind; /* enum weft_listen_kind */
+};
+weft_static_assert(sizeof(struct weft_listen_key) == 20, "contract");

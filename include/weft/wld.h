@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#pragma once
+/*
+ * weft_addrs: what an address of the mesh is. Key: struct weft_addr.
+ * Workload ids are numbers > 0 given by the daemon; they stay the same for a workload as long
+ * as the pinned maps live (a restarted daemon reads them back from here), so that counters
+ * keyed by them keep their meaning.
+ */
+#include "weft/addr.h"
+
+enum weft_wld_flag {
+	WEFT_WLD_LOCAL = 1u << 0,   /* enrolled on this node right now */
+	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */
+	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP, workload is 0 */
+};
+
+struct weft_wld {
+	__u32 workload;
+	__u32 flags; /* enum weft_wld_flag */
+};
+weft_static_assert(sizeof(struct weft_wld) == 8, "contract");

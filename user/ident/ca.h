@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The embedded CA of a mesh without istiod: a self-signed root (offline by nature: it is only
+ * needed to make node intermediates), one intermediate per node that signs the short-lived
+ * SPIFFE certificates of that node's pods. P-256, SHA-256. All files 0600 in a 0700 folder:
+ * root-cert.pem root-key.pem, <node>-cert.pem <node>-key.pem.
+ * Name constraints on the intermediate keep it inside its trust domain.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errbuf.h"
+#include "base/str.h"
+
+/* Makes the root in dir if there is none. -EEXIST if there is one already and !keep. */
+int ca_init_root(const char *dir, const char *trust_domain, uint64_t valid_s, bool keep,
+		 struct errbuf *err);
+/* Makes (or renews, if it ends within a third of its life) the node's intermediate. */
+int ca_init_node(const char *dir, const char *node, uint64_t valid_s, struct errbuf *err);
+
+struct ca; /* an opened node intermediate */
+
+int ca_open(const char *dir, const char *node, struct errbuf *err, struct ca **ret);
+void ca_free(struct ca **ca);
+/* New key and certificate for uri (SAN, critical, empty subject), serverAuth and clientAuth.
+ * PEM texts malloc'ed: chain is leaf + intermediate. Clock skew of 60 s is allowed for. */
+int ca_issue(struct ca *ca, const char *uri, uint64_t valid_s, struct errbuf *err,
+	     char **ret_chain_pem, char **ret_key_pem);
+const char *ca_root_pem(const struct ca *ca);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Identities of this node's pods: certificate state by SPIFFE id. The control thread wants
+ * and forgets ids, issues and renews (at half life plus jitter up to a tenth of the life;
+ * failures back off from 1 s to 150 s while the old certificate lives); workers only read.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errbuf.h"
+#include "base/list.h"
+
+struct loop;
+struct tls_identity;
+struct ident_store;
+
+enum ident_source { IDENT_CA, IDENT_FILES };
+
+struct ident_opts {
+	enum ident_source source;
+	const char *ca_dir, *node;	/* IDENT_CA */
+	/* IDENT_FILES: "<dir>/<ns>.<sa>.{cert,key}.pem" and "<dir>/root-cert.pem", reread on
+	 * change (inotify). */
+	const char *files_dir;
+	uint64_t ttl_s; /* life of an issued certificate */
+};
+
+int ident_store_new(struct loop *control, const struct ident_opts *o, struct errbuf *err,
+		    struct ident_store **ret);
+void ident_store_free(struct ident_store **s);
+/* Counted: one want per pod. Fetches at once. */
+int ident_want(struct ident_store *s, const char *uri);
+void ident_forget(struct ident_store *s, const char *uri);
+/* Any thread: the current identity with a reference for the caller, NULL if there is none or
+ * it has expired. */
+struct tls_identity *ident_current_any(struct ident_store *s, const char *uri);
+
+struct ident_row {
+	char uri[320];
+	const char *state; /* "ready", "pending", "failed: ..." (valid until the next call) */
+	char error[256];
+	uint64_t not_before_s, not_after_s, next_s; /* next: when it will be renewed or retried */
+	char serial[64];
+	unsigned wants;
+	uint64_t rotations;
+};
+/* Control thread. Calls fn for each id, sorted by uri. */
+void ident_each(struct ident_store *s, void (*fn)(void *arg, const struct ident_row *row), void *arg);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* io/tcp: options of TCP sockets in one place. All fds are non-blocking and CLOEXEC. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+struct tcp_listen_opts {
+	int netns_fd; /* -1: this namespace */
+	uint16_t port;
+	int backlog;
+	bool transparent; /* IP_TRANSPARENT, so that accepted sockets may carry foreign sources */
+};
+/* Listens on [::]:port for both families, or 0.0.0.0 where there is no IPv6. Fd or -errno. */
+int tcp_listen(const struct tcp_listen_opts *o);
+
+struct tcp_connect_opts {
+	int netns_fd;		 /* -1: this namespace */
+	struct weft_ep to;
+	const struct weft_addr *from; /* NULL: the kernel chooses. Foreign addresses are allowed
+					* (IP_TRANSPARENT); port is chosen at connect
+					* (IP_BIND_ADDRESS_NO_PORT), so ports do not run out */
+	uint32_t mark;		 /* SO_MARK, 0 none */
+	const char *congestion;	 /* e.g. "reno" for legs that stay on the node; NULL default */
+	/* Called on the socket before connect(2) (to put it into weft_own); may be NULL. */
+	int (*prepare)(int fd, void *arg);
+	void *prepare_arg;
+};
+/* Starts a connect; the caller waits for EPOLLOUT and asks tcp_connect_result(). Fd or -errno. */
+int tcp_connect(const struct tcp_connect_opts *o);
+int tcp_connect_result(int fd); /* SO_ERROR as 0 or -errno */
+
+/* TCP_NODELAY, keepalive (180 s, 180 s, 9) and TCP_USER_TIMEOUT to match. */
+void tcp_tune(int fd);
+void tcp_set_congestion(int fd, const char *name); /* best effort */
+void tcp_reset_on_close(int fd); /* SO_LINGER 0: close(2) sends RST */
+int tcp_local(int fd, struct weft_ep *ret);
+int tcp_peer(int fd, struct weft_ep *ret);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Service -> endpoint, by weight (workload capacity) and the service's locality mode. The
+ * relay calls lb_pick(); the kernel gets the same distribution as a slot table.
+ */
+#include <stdint.h>
+
+#include "model/snap.h"
+
+struct lb_from { /* where the client stands; strings may be "" */
+	const char *region, *zone, *subzone, *node, *cluster, *network;
+};
+
+#define LB_SLOTS_MAX 1024
+
+struct lb_choice {
+	struct workload *w; /* not referenced */
+	struct weft_ep ep;
+};
+
+/* Endpoints must have an address of the family of vip and a target port for port.
+ * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint. */
+int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
+	    struct lb_choice *ret);
+/* At most LB_SLOTS_MAX entries whose counts are proportional to the weights (every endpoint
+ * with weight > 0 gets at least one while they fit). Number of slots, 0 when there is no
+ * endpoint; -ESRCH, -ENOMEM. *ret is malloc'ed. */
+int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
+	     struct lb_choice **ret);

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A snapshot of the mesh: built by one thread, published by one pointer store, read by all
+ * workers under RCU (urcu-qsbr, read sections end at the loop turn). Whoever needs a
+ * workload longer takes a reference on the workload, never on the snapshot.
+ */
+#include <stdint.h>
+
+#include "base/errbuf.h"
+#include "model/types.h"
+
+struct snap {
+	uint64_t version;
+	struct workload **workload;
+	size_t n_workloads;
+	struct service **service;
+	size_t n_services;
+	struct policy **policy;
+	size_t n_policies;
+	struct snap_index *index;
+};
+
+struct model; /* the published snapshot plus the ids given so far */
+
+int model_new(struct model **ret);
+void model_free(struct model **m);
+
+/* Ids read back from pinned maps: a workload that has this address gets this id. Before the
+ * first publish only. */
+int model_adopt_workload_id(struct model *m, const struct weft_addr *addr, uint32_t id);
+int model_adopt_service_id(struct model *m, const struct weft_addr *vip, uint16_t port, uint32_t id);
+
+/* What a feed hands over; owns its objects until model_build() takes them. */
+struct model_input {
+	struct workload **workload;
+	size_t n_workloads;
+	struct service **service;
+	size_t n_services;
+	struct policy **policy;
+	size_t n_policies;
+};
+/* One-element allocation helpers used by feeds. */
+struct workload *workload_new(void); /* zeroed, refs 1, strings NULL */
+struct service *service_new(void);
+struct policy *policy_new(void);
+
+/*
+ * First phase: gives ids, resolves endpoints, builds indexes. Takes the references in *in
+ * (also on failure, then they are dropped). Strings left NULL become "". Errors, with the name
+ * in err: duplicate uid, service key or policy key (-EEXIST); the same address twice on
+ * pods that are not host_network (-EEXIST); -ENOMEM.
+ */
+int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret);
+void snap_free(struct snap **s); /* of one that was never published */
+/* Second phase: readers see it from now on; frees the old one after a grace period. The
+ * calling thread must be registered with urcu-qsbr. */
+void model_publish(struct model *m, struct snap *s);
+/* The current snapshot, valid until the calling thread's next quiescent point; never NULL
+ * after model_new() (an empty one is published there). */
+const struct snap *model_snap(const struct model *m);
+
+/* All of these: NULL when not found; nothing is referenced for the caller. */
+struct workload *snap_workload_by_addr(const struct snap *s, const struct weft_addr *a);
+struct workload *snap_workload_by_uid(const struct snap *s, struct str uid);
+struct workload *snap_workload_by_id(const struct snap *s, uint32_t id);
+/* A pod of this node, by name; service_account may be NULL (any). */
+struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, const char *name);
+struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip);
+struct service *snap_service_by_hostname(const struct snap *s, struct str hostname);
+struct service *snap_service_by_key(const struct snap *s, struct str key);
+/* By the per-port id of the kernel maps; *ret_port may be NULL. */
+struct service *snap_service_by_port_id(const struct snap *s, uint32_t id, uint16_t *ret_port);
+struct policy *snap_policy_by_key(const struct snap *s, struct str key);
+/* First service of w that maps a port to target_port, for labels of traffic to a pod address. */
+struct service *snap_service_of(const struct snap *s, const struct workload *w, uint16_t target_port);

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * model: what the mesh looks like. Plain data, immutable once published; workloads, services
+ * and policies are refcounted (thread safe) and shared between snapshots, so an update
+ * replaces only what changed and a connection can keep its workloads for its labels.
+ * All strings are NUL-terminated, owned by their object, "" where the feed said nothing
+ * (defaults of the feed are already applied).
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/hmap.h"
+#include "base/ip.h"
+
+enum tunnel_protocol { TUNNEL_NONE, TUNNEL_HBONE };
+enum workload_status { WORKLOAD_HEALTHY, WORKLOAD_UNHEALTHY };
+
+struct port_map { /* service port -> target port of one endpoint or service */
+	uint16_t service_port, target_port; /* target 0: unset */
+};
+
+struct workload_service { /* membership of a workload in a service */
+	char *key;	  /* "namespace/hostname" */
+	struct port_map *ports;
+	size_t n_ports;
+};
+
+struct workload {
+	struct hnode by_uid;
+	_Atomic uint32_t refs;
+	uint32_t id; /* > 0; the workload id of include/weft/wld.h */
+	char *uid, *name, *ns, *service_account, *trust_domain, *node, *network, *cluster;
+	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
+	char *hostname, *region, *zone, *subzone;
+	char *waypoint; /* as written, "" none */
+	char *identity; /* spiffe://<trust_domain>/ns/<ns>/sa/<service_account> */
+	struct weft_addr *addrs;
+	size_t n_addrs;
+	enum tunnel_protocol protocol;
+	enum workload_status status;
+	bool native_tunnel, host_network;
+	uint32_t capacity; /* weight, default 1 */
+	struct workload_service *services;
+	size_t n_services;
+	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
+	size_t n_policies;
+};
+
+struct endpoint {
+	struct workload *w; /* owned reference */
+	const struct port_map *ports; /* of w's membership, valid as long as w */
+	size_t n_ports;
+};
+
+enum lb_mode { LB_STANDARD, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
+enum lb_scope { LB_REGION = 1, LB_ZONE, LB_SUBZONE, LB_NODE, LB_CLUSTER, LB_NETWORK };
+
+struct service {
+	struct hnode by_key; /* "namespace/hostname" */
+	_Atomic uint32_t refs;
+	uint32_t id; /* > 0, for labels; kernel service ids are per port, see service_port */
+	char *key, *name, *ns, *hostname;
+	struct weft_addr *vips;
+	size_t n_vips;
+	struct service_port {
+		uint16_t port, target_port;
+		uint32_t id; /* > 0, the service id of include/weft/svc.h */
+	} *ports;
+	size_t n_ports;
+	enum lb_mode lb_mode;
+	enum lb_scope lb_scopes[6];
+	size_t n_lb_scopes;
+	bool allow_unhealthy;
+	char *waypoint;
+	char **sans;
+	size_t n_sans;
+	struct endpoint *endpoints; /* healthy ones, or all with allow_unhealthy */
+	size_t n_endpoints;
+};
+
+enum match_kind { MATCH_EXACT, MATCH_PREFIX, MATCH_SUFFIX, MATCH_PRESENCE };
+
+struct string_match {
+	enum match_kind kind;
+	char *text; /* NULL for presence */
+};
+
+struct sa_match {
+	char *ns, *sa;
+};
+
+/* Lists are (positive, negative) pairs; see policy/rbac.h for what they mean. */
+struct match {
+	struct string_match *namespaces, *not_namespaces, *principals, *not_principals;
+	size_t n_namespaces, n_not_namespaces, n_principals, n_not_principals;
+	struct ip_prefix *source_ips, *not_source_ips, *destination_ips, *not_destination_ips;
+	size_t n_source_ips, n_not_source_ips, n_destination_ips, n_not_destination_ips;
+	uint16_t *destination_ports, *not_destination_ports;
+	size_t n_destination_ports, n_not_destination_ports;
+	struct sa_match *service_accounts, *not_service_accounts;
+	size_t n_service_accounts, n_not_service_accounts;
+};
+
+struct clause {
+	struct match *matches;
+	size_t n_matches;
+};
+
+struct rule {
+	struct clause *clauses;
+	size_t n_clauses;
+};
+
+enum policy_scope { SCOPE_GLOBAL, SCOPE_NAMESPACE, SCOPE_WORKLOAD };
+enum policy_action { ACTION_ALLOW, ACTION_DENY };
+
+struct policy {
+	struct hnode by_key; /* "namespace/name" */
+	_Atomic uint32_t refs;
+	char *key, *name, *ns;
+	enum policy_scope scope;
+	enum policy_action action;
+	bool dry_run;
+	struct rule *rules;
+	size_t n_rules;
+};
+
+struct workload *workload_get(struct workload *w); /* NULL stays NULL */
+void workload_put(struct workload **w);
+struct service *service_get(struct service *s);
+void service_put(struct service **s);
+struct policy *policy_get(struct policy *p);
+void policy_put(struct policy **p);
