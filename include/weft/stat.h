@@ -34,6 +34,7 @@
 	X(GUARD_PLAIN_BYTES, "guard_plain_bytes", "bytes outside HBONE leaving pods")    \
 	X(GUARD_HBONE_PACKETS, "guard_hbone_packets", "HBONE packets leaving pods")      \
 	X(GUARD_HBONE_BYTES, "guard_hbone_bytes", "HBONE bytes leaving pods")            \
+	X(GUARD_PLAIN_SYN, "guard_plain_syn", "SYN around the hooks to a tunnel-only peer, dropped") \
 	X(REAPED, "reaped", "live direct connection destroyed after a policy change")
 
 enum weft_stat {

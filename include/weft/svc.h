@@ -20,6 +20,9 @@ struct weft_svc {
 };
 weft_static_assert(sizeof(struct weft_svc) == 8, "contract");
 
+/* Slots of an IPv6 VIP have this bit set in n: both families share the service id. */
+#define WEFT_SLOT_V6 0x80000000u
+
 struct weft_slot_key {
 	__u32 service;
 	__u32 n;

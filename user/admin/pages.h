@@ -30,6 +30,10 @@ struct pages_opts {
 	uint16_t metrics_port, ready_port, admin_port; /* 0: off */
 };
 
+/* All ports are listening when it returns 0; -EADDRINUSE and the like name the port in err. */
 int pages_start(struct loop *loop, const struct pages_opts *o, const struct pages_ops *ops,
 		void *arg, struct errbuf *err, struct pages **ret);
 void pages_stop(struct pages **p);
+
+/* Whether an Accept header (NULL: none) prefers OpenMetrics to the text format. Pure. */
+bool pages_wants_openmetrics(const char *accept);

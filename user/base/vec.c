@@ -9,7 +9,8 @@ int vec_grow(void **p, size_t *cap, size_t need, size_t elem)
 	if (need <= *cap)
 		return 0;
 	while (want < need)
-		want *= 2;
+		if (__builtin_mul_overflow(want, (size_t)2, &want))
+			return -ENOMEM;
 	if (__builtin_mul_overflow(want, elem, &bytes))
 		return -ENOMEM;
 	q = realloc(*p, bytes);

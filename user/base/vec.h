@@ -35,4 +35,4 @@ int vec_grow(void **p, size_t *cap, size_t need, size_t elem);
 	} while (0)
 
 #define vec_for_each(pos, v) \
-	for (__typeof__((v)->p) pos = (v)->p; pos && pos < (v)->p + (v)->n; pos++)
+	for (__typeof__(&(v)->p[0]) pos = (v)->p; pos && pos < (v)->p + (v)->n; pos++)

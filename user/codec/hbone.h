@@ -22,8 +22,8 @@ struct hbone_authority {
 int hbone_authority_parse(struct str s, struct hbone_authority *ret);
 
 struct hbone_baggage { /* absent members have p == NULL; they point into the input */
-	struct str cluster, ns, workload_type, workload_name, service_name, service_version,
-		region, zone;
+	struct str cluster, ns, workload_type, workload_name, service_name, service_version, region,
+		zone;
 };
 /* Unknown keys are skipped; a malformed member is skipped, the rest is kept. */
 void hbone_baggage_parse(struct str s, struct hbone_baggage *ret);

@@ -9,6 +9,7 @@ struct prom {
 	char *p; /* malloc'ed, NUL-terminated */
 	size_t n, cap;
 	bool openmetrics;
+	bool in_labels; /* a sample's "{" is open */
 	int error; /* -ENOMEM once anything failed; then writing does nothing */
 };
 

@@ -13,6 +13,11 @@
 #include "base/errbuf.h"
 #include "base/str.h"
 
+/* Whether a text can be a trust domain (lower case DNS characters, no address) or name a node
+ * (it becomes part of file names); -EINVAL with the sentence. */
+int ca_check_trust_domain(const char *trust_domain, struct errbuf *err);
+int ca_check_node(const char *node, struct errbuf *err);
+
 /* Makes the root in dir if there is none. -EEXIST if there is one already and !keep. */
 int ca_init_root(const char *dir, const char *trust_domain, uint64_t valid_s, bool keep,
 		 struct errbuf *err);
@@ -24,7 +29,11 @@ struct ca; /* an opened node intermediate */
 int ca_open(const char *dir, const char *node, struct errbuf *err, struct ca **ret);
 void ca_free(struct ca **ca);
 /* New key and certificate for uri (SAN, critical, empty subject), serverAuth and clientAuth.
+ * It ends with the intermediate at the latest; -EKEYEXPIRED when that has ended already.
  * PEM texts malloc'ed: chain is leaf + intermediate. Clock skew of 60 s is allowed for. */
 int ca_issue(struct ca *ca, const char *uri, uint64_t valid_s, struct errbuf *err,
 	     char **ret_chain_pem, char **ret_key_pem);
 const char *ca_root_pem(const struct ca *ca);
+const char *ca_trust_domain(const struct ca *ca);
+/* End of the intermediate, Unix seconds: no certificate lives longer. */
+uint64_t ca_not_after(const struct ca *ca);

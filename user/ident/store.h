@@ -19,7 +19,7 @@ enum ident_source { IDENT_CA, IDENT_FILES };
 
 struct ident_opts {
 	enum ident_source source;
-	const char *ca_dir, *node;	/* IDENT_CA */
+	const char *ca_dir, *node; /* IDENT_CA */
 	/* IDENT_FILES: "<dir>/<ns>.<sa>.{cert,key}.pem" and "<dir>/root-cert.pem", reread on
 	 * change (inotify). */
 	const char *files_dir;

@@ -37,7 +37,8 @@ struct timer {
 	void *arg;
 };
 
-/* Runs once, later in the same turn (after all fetched events). */
+/* Runs once, later in the same turn (after all fetched events); in the next one if a task
+ * deferred it. */
 struct task {
 	struct list node;
 	struct loop *loop;
@@ -47,8 +48,10 @@ struct task {
 
 /* name: shown as thread name and in metrics, at most 15 characters. */
 int loop_new(struct loop **ret, const char *name);
+/* Watches must have been deleted; timers and tasks are cancelled. */
 void loop_free(struct loop **loop);
-/* Registers the thread for RCU and runs until loop_stop_any(). */
+/* Registers the thread for RCU and runs until loop_stop_any(), which may also come first;
+ * messages posted before the stop are still run. */
 void loop_run(struct loop *loop);
 void loop_stop_any(struct loop *loop);
 /* Time of this turn, CLOCK_MONOTONIC; cheap. */
@@ -56,7 +59,9 @@ uint64_t loop_now(const struct loop *loop);
 
 /* events: EPOLLIN, EPOLLOUT, EPOLLEXCLUSIVE, EPOLLET ...; 0 or -errno (-ENOSPC, -ENOMEM). */
 int watch_add(struct loop *loop, struct watch *w, int fd, uint32_t events, watch_fn fn, void *arg);
-int watch_set(struct watch *w, uint32_t events); /* no system call if nothing changes */
+/* No system call if nothing changes. With EPOLLEXCLUSIVE before or after, a failure leaves
+ * the watch deleted. */
+int watch_set(struct watch *w, uint32_t events);
 void watch_del(struct watch *w);
 
 /* (Re)arms; resolution 10 ms; fires once. A zeroed timer may be cancelled. */
@@ -64,11 +69,13 @@ void timer_set(struct loop *loop, struct timer *t, uint64_t delay_ns, call_fn fn
 void timer_cancel(struct timer *t);
 bool timer_armed(const struct timer *t);
 
-void task_defer(struct loop *loop, struct task *t, call_fn fn, void *arg); /* idempotent */
+/* Idempotent: a deferred task keeps its place and takes the newest fn and arg. */
+void task_defer(struct loop *loop, struct task *t, call_fn fn, void *arg);
 void task_cancel(struct task *t);
 
-/* Runs fn(arg) on the loop's thread; 0 or -ENOMEM. In order per sender. Messages posted
- * before loop_run() wait for it; those left at loop_free() are dropped. */
+/* Runs fn(arg) on the loop's thread; 0 or -ENOMEM (also when a million messages wait, as at a
+ * loop that is stuck). In order per sender. Messages posted before loop_run() wait for it;
+ * those left at loop_free() are dropped. */
 int loop_post_any(struct loop *loop, call_fn fn, void *arg);
 
 struct loop_stats {

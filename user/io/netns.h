@@ -10,6 +10,8 @@
 
 /* The thread's home; call once per thread before the first netns_*_in. */
 int netns_home_open(void);
+/* Before a thread ends, or its descriptor stays open. */
+void netns_home_close(void);
 
 /* Opens path (/var/run/netns/x, /proc/PID/ns/net) and checks by NS_GET_NSTYPE that it is a
  * network namespace. Fd or -errno. */
@@ -21,5 +23,6 @@ int netns_cookie(int netns_fd, uint64_t *ret_cookie);
 /* socket(2) inside netns_fd: fd or -errno. Always CLOEXEC | NONBLOCK. */
 int netns_socket(int netns_fd, int domain, int type, int protocol);
 
-/* Runs fn(arg) inside netns_fd, gives its result; fn must not block or change threads. */
+/* Runs fn(arg) inside netns_fd, gives its result; fn must not block, change threads or
+ * enter another namespace. */
 int netns_run(int netns_fd, int (*fn)(void *arg), void *arg);

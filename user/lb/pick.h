@@ -20,11 +20,13 @@ struct lb_choice {
 };
 
 /* Endpoints must have an address of the family of vip and a target port for port.
- * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint. */
+ * Another network than from's is left out when both are known (there is no gateway support).
+ * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint; -EOPNOTSUPP: the service
+ * is LB_PASSTHROUGH, traffic goes where it was sent. */
 int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	    struct lb_choice *ret);
 /* At most LB_SLOTS_MAX entries whose counts are proportional to the weights (every endpoint
  * with weight > 0 gets at least one while they fit). Number of slots, 0 when there is no
- * endpoint; -ESRCH, -ENOMEM. *ret is malloc'ed. */
+ * endpoint; -ESRCH, -EOPNOTSUPP, -ENOMEM. *ret is malloc'ed. */
 int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	     struct lb_choice **ret);

@@ -26,8 +26,9 @@ struct model; /* the published snapshot plus the ids given so far */
 int model_new(struct model **ret);
 void model_free(struct model **m);
 
-/* Ids read back from pinned maps: a workload that has this address gets this id. Before the
- * first publish only. */
+/* Ids read back from pinned maps: a workload that has this address gets this id; adopted ids
+ * that nobody claims at the first publish are never given to anybody else. Before the first
+ * publish only (-EBUSY later). */
 int model_adopt_workload_id(struct model *m, const struct weft_addr *addr, uint32_t id);
 int model_adopt_service_id(struct model *m, const struct weft_addr *vip, uint16_t port, uint32_t id);
 
@@ -44,12 +45,17 @@ struct model_input {
 struct workload *workload_new(void); /* zeroed, refs 1, strings NULL */
 struct service *service_new(void);
 struct policy *policy_new(void);
+/* Drops everything an input owns; safe on a zeroed one. */
+void model_input_drop(struct model_input *in);
 
 /*
  * First phase: gives ids, resolves endpoints, builds indexes. Takes the references in *in
- * (also on failure, then they are dropped). Strings left NULL become "". Errors, with the name
+ * (also on failure, then they are dropped). Strings left NULL become "", an identity left NULL
+ * is made of its parts, keys left NULL are "ns/hostname" or "ns/name". Errors, with the name
  * in err: duplicate uid, service key or policy key (-EEXIST); the same address twice on
- * pods that are not host_network (-EEXIST); -ENOMEM.
+ * pods that are not host_network (-EEXIST); -ENOMEM. Workloads with host_network are not found
+ * by address: it is the node's. The same uid, service key and {service key, port} get the
+ * same id again; no id is ever given to two of them.
  */
 int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret);
 void snap_free(struct snap **s); /* of one that was never published */
@@ -60,7 +66,8 @@ void model_publish(struct model *m, struct snap *s);
  * after model_new() (an empty one is published there). */
 const struct snap *model_snap(const struct model *m);
 
-/* All of these: NULL when not found; nothing is referenced for the caller. */
+/* All of these: NULL when not found; nothing is referenced for the caller. Where several
+ * services share a VIP or a hostname, a canonical one is found, else the first one listed. */
 struct workload *snap_workload_by_addr(const struct snap *s, const struct weft_addr *a);
 struct workload *snap_workload_by_uid(const struct snap *s, struct str uid);
 struct workload *snap_workload_by_id(const struct snap *s, uint32_t id);
@@ -74,3 +81,6 @@ struct service *snap_service_by_port_id(const struct snap *s, uint32_t id, uint1
 struct policy *snap_policy_by_key(const struct snap *s, struct str key);
 /* First service of w that maps a port to target_port, for labels of traffic to a pod address. */
 struct service *snap_service_of(const struct snap *s, const struct workload *w, uint16_t target_port);
+/* The policies that bind a whole namespace, or with NULL the whole mesh (scope GLOBAL): their
+ * number, *ret is the first of an array. WORKLOAD policies are found by key only. */
+size_t snap_policies_of_ns(const struct snap *s, const char *ns, struct policy *const **ret);

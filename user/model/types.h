@@ -55,6 +55,8 @@ struct endpoint {
 	size_t n_ports;
 };
 
+/* Which addresses of an endpoint may be used for a service. */
+enum ip_families { FAMILIES_ANY, FAMILIES_V4, FAMILIES_V6 };
 enum lb_mode { LB_STANDARD, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
 enum lb_scope { LB_REGION = 1, LB_ZONE, LB_SUBZONE, LB_NODE, LB_CLUSTER, LB_NETWORK };
 
@@ -75,6 +77,8 @@ struct service {
 	size_t n_lb_scopes;
 	bool allow_unhealthy;
 	char *waypoint;
+	bool canonical; /* wins over others with the same hostname or VIP */
+	enum ip_families families;
 	char **sans;
 	size_t n_sans;
 	struct endpoint *endpoints; /* healthy ones, or all with allow_unhealthy */

@@ -37,7 +37,9 @@ struct tls_hs;
 int tls_hs_new(struct tls_identity *id, enum tls_role role, struct tls_hs **ret);
 void tls_hs_free(struct tls_hs **hs);
 /* Feeds n bytes from the peer (0 at the start of a client). 1: done, 0: more is needed,
- * -EPROTO: failed (tls_hs_error); output may be waiting in every case, alerts included. */
+ * -EPROTO: failed (tls_hs_error), -ENOMEM; output may be waiting in every case, alerts included.
+ * A client is done before the server has looked at its certificate: a refusal arrives as an
+ * alert at record_open(). */
 int tls_hs_step(struct tls_hs *hs, const void *in, size_t n);
 /* Takes up to cap bytes for the peer out of the handshake; returns how many. */
 size_t tls_hs_output(struct tls_hs *hs, void *buf, size_t cap);
@@ -48,5 +50,6 @@ size_t tls_hs_peer_uris(struct tls_hs *hs); /* number of URI SANs of the peer's 
 const char *tls_hs_peer_uri(struct tls_hs *hs, size_t i);
 uint64_t tls_hs_peer_not_after(struct tls_hs *hs);
 int tls_hs_record(struct tls_hs *hs, struct record *ret); /* record_init() with the secrets */
+uint16_t tls_hs_suite(const struct tls_hs *hs); /* enum record_suite */
 /* Bytes that came behind the handshake and belong to the record layer; returns how many. */
 size_t tls_hs_leftover(struct tls_hs *hs, void *buf, size_t cap);

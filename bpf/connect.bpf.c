@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * cgroup connect4/6: the one moment where a connection of a local pod is decided.
+ * Who (netns cookie) -> is it ours -> where (service, workload) -> direct, relay or refused.
+ * Fail closed for enrolled pods; whoever is not enrolled is never touched.
+ */
+#include <linux/errno.h>
+#include <linux/in.h>
+
+#include "lib/addr.h"
+#include "lib/event.h"
+#include "lib/flow.h"
+
+#define SOCK_STREAM 1
+
+enum act { ACT_ALLOW, ACT_REWRITE, ACT_REFUSE };
+
+/* What the hook works on; to becomes the address to really connect to. */
+struct dial {
+	struct weft_ep to;
+	struct weft_flow_rec rec;
+};
+
+static __always_inline int port_is_reserved(__u16 port)
+{
+	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT ||
+	       port == WEFT_PORT_HBONE;
+}
+
+static __always_inline enum act refuse(struct dial *d, __u8 reason)
+{
+	struct weft_event *e;
+	struct weft_total_key key;
+	struct weft_total *t;
+
+	d->rec.path = WEFT_PATH_DENIED;
+	total_key(&key, &d->rec, reason);
+	t = total_of(&key);
+	if (t)
+		__sync_fetch_and_add(&t->failed, 1);
+	e = event_reserve(WEFT_EVENT_DENIED, WEFT_PATH_DENIED, WEFT_REPORTER_SOURCE, reason);
+	if (e) {
+		e->tuple.dst = d->rec.chosen.addr;
+		e->tuple.dport = d->rec.chosen.port;
+		e->dialled = d->rec.dialled;
+		e->src = d->rec.src;
+		e->dst = d->rec.dst;
+		e->service = d->rec.service;
+		e->slot = d->rec.slot;
+		event_submit(e);
+	}
+	return ACT_REFUSE;
+}
+
+/* A VIP becomes one of its endpoints. */
+static __always_inline enum act resolve_service(struct dial *d)
+{
+	struct weft_svc_key key = { .vip = d->to.addr, .port = d->to.port };
+	struct weft_svc *svc = bpf_map_lookup_elem(&weft_services, &key);
+	struct weft_slot_key sk = {};
+	struct weft_slot *slot;
+
+	if (!svc)
+		return ACT_ALLOW;
+	d->rec.service = svc->service;
+	if (!svc->n_slots)
+		return ACT_REFUSE;
+	sk.service = svc->service;
+	sk.n = bpf_get_prandom_u32() % svc->n_slots;
+	if (!addr_is_v4(&d->to.addr))
+		sk.n |= WEFT_SLOT_V6;
+	slot = bpf_map_lookup_elem(&weft_slots, &sk);
+	if (!slot)
+		return ACT_REFUSE;
+	d->rec.chosen = slot->ep;
+	return ACT_REWRITE;
+}
+
+static __always_inline __u32 verdict_of(const struct weft_flow_rec *r, __u32 *ret_epoch)
+{
+	struct weft_verdict_key key = { .src = r->src, .dst = r->dst, .port = r->chosen.port };
+	struct weft_verdict *v = bpf_map_lookup_elem(&weft_verdicts, &key);
+
+	*ret_epoch = epoch_now();
+	if (!v || v->epoch != *ret_epoch || !r->src) {
+		stat_inc(WEFT_STAT_VERDICT_MISS);
+		return WEFT_VERDICT_NONE;
+	}
+	stat_inc(WEFT_STAT_VERDICT_HIT);
+	return v->kind;
+}
+
+static __always_inline enum act take_relay(struct dial *d, const struct weft_pod *pod)
+{
+	const struct weft_addr *own = addr_is_v4(&d->to.addr) ? &pod->v4 : &pod->v6;
+
+	if (addr_is_zero(own)) {
+		stat_inc(WEFT_STAT_CONNECT_NO_FAMILY);
+		return refuse(d, WEFT_REASON_BAD_DESTINATION);
+	}
+	d->rec.path = WEFT_PATH_RELAY;
+	d->to.addr = *own;
+	d->to.port = WEFT_PORT_OUTBOUND;
+	return ACT_REWRITE;
+}
+
+/* The endpoint is known; which path leads there? */
+static __always_inline enum act route(struct dial *d, const struct weft_pod *pod, enum act found)
+{
+	struct weft_wld *w = bpf_map_lookup_elem(&weft_addrs, &d->rec.chosen.addr);
+	__u32 verdict;
+
+	if (!w || !(w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE))) {
+		d->rec.dst = w ? w->workload : 0;
+		d->rec.path = WEFT_PATH_PASSTHROUGH;
+		d->to = d->rec.chosen;
+		return found;
+	}
+	if (w->flags & WEFT_WLD_SERVICE) {
+		stat_inc(WEFT_STAT_CONNECT_NO_ENDPOINT);
+		return refuse(d, WEFT_REASON_NO_ENDPOINT);
+	}
+	d->rec.dst = w->workload;
+	if (!(w->flags & WEFT_WLD_LOCAL) || weft_knobs.same_node_mtls)
+		return take_relay(d, pod);
+	verdict = verdict_of(&d->rec, &d->rec.epoch);
+	if (verdict == WEFT_VERDICT_DENY) {
+		stat_inc(WEFT_STAT_CONNECT_DENIED);
+		return refuse(d, WEFT_REASON_POLICY_DENIED);
+	}
+	if (verdict != WEFT_VERDICT_ALLOW)
+		return take_relay(d, pod);
+	d->rec.path = WEFT_PATH_DIRECT;
+	d->to = d->rec.chosen;
+	return found;
+}
+
+static __always_inline enum act decide(struct dial *d, const struct weft_pod *pod)
+{
+	int self = addr_eq(&d->to.addr, &pod->v4) || addr_eq(&d->to.addr, &pod->v6);
+	int loop = addr_is_loopback(&d->to.addr);
+	enum act found;
+
+	if (port_is_reserved(d->to.port) &&
+	    (self || loop || bpf_map_lookup_elem(&weft_addrs, &d->to.addr))) {
+		stat_inc(WEFT_STAT_CONNECT_RESERVED);
+		return refuse(d, WEFT_REASON_RESERVED_PORT);
+	}
+	if (self || loop) {
+		stat_inc(WEFT_STAT_CONNECT_LOOPBACK);
+		d->rec.path = WEFT_PATH_NONE;
+		return ACT_ALLOW;
+	}
+	found = resolve_service(d);
+	if (found == ACT_REFUSE) {
+		stat_inc(WEFT_STAT_CONNECT_NO_ENDPOINT);
+		return refuse(d, WEFT_REASON_NO_ENDPOINT);
+	}
+	/* A service that chose this very pod: the kernel's own loopback, as without a mesh. */
+	if (addr_eq(&d->rec.chosen.addr, &pod->v4) || addr_eq(&d->rec.chosen.addr, &pod->v6)) {
+		d->to = d->rec.chosen;
+		return ACT_REWRITE;
+	}
+	return route(d, pod, found);
+}
+
+static __always_inline void count_path(__u8 path)
+{
+	if (path == WEFT_PATH_PASSTHROUGH)
+		stat_inc(WEFT_STAT_CONNECT_PASSTHROUGH);
+	else if (path == WEFT_PATH_DIRECT)
+		stat_inc(WEFT_STAT_CONNECT_DIRECT);
+	else if (path == WEFT_PATH_RELAY)
+		stat_inc(WEFT_STAT_CONNECT_RELAY);
+}
+
+static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct weft_ep *to)
+{
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct weft_flow_value *f;
+	struct bpf_sock *sk = ctx->sk;
+	struct weft_pod *pod;
+	struct dial d = {};
+	enum act act;
+
+	if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP || !sk)
+		return ACT_ALLOW;
+	pod = bpf_map_lookup_elem(&weft_pods, &cookie);
+	if (!pod) {
+		stat_inc(WEFT_STAT_CONNECT_NOT_ENROLLED);
+		return ACT_ALLOW;
+	}
+	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+		stat_inc(WEFT_STAT_CONNECT_OWN);
+		return ACT_ALLOW;
+	}
+	d.to = *to;
+	d.rec.dialled = *to;
+	d.rec.chosen = *to;
+	d.rec.src = pod->workload;
+	d.rec.slot = pod->slot;
+	d.rec.cookie = cookie;
+	d.rec.reporter = WEFT_REPORTER_SOURCE;
+	act = decide(&d, pod);
+	if (act == ACT_REFUSE)
+		return act;
+	if (act == ACT_REWRITE)
+		d.rec.flags = WEFT_FLOW_REWRITTEN;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f) {
+		stat_inc(WEFT_STAT_CONNECT_NO_STATE);
+		return act == ACT_ALLOW && d.rec.path != WEFT_PATH_DIRECT ? ACT_ALLOW : ACT_REFUSE;
+	}
+	bpf_spin_lock(&f->lock);
+	f->r = d.rec;
+	bpf_spin_unlock(&f->lock);
+	count_path(d.rec.path);
+	*to = d.to;
+	return act;
+}
+
+SEC("cgroup/connect4")
+int weft_connect4(struct bpf_sock_addr *ctx)
+{
+	struct weft_ep to = {};
+	enum act act;
+
+	addr_set_v4(&to.addr, ctx->user_ip4);
+	to.port = bpf_ntohs(ctx->user_port);
+	act = connect_common(ctx, &to);
+	if (act == ACT_REFUSE) {
+		bpf_set_retval(-ECONNREFUSED);
+		return 0;
+	}
+	if (act == ACT_REWRITE) {
+		ctx->user_ip4 = addr_word(&to.addr, 3);
+		ctx->user_port = bpf_htons(to.port);
+	}
+	return 1;
+}
+
+SEC("cgroup/connect6")
+int weft_connect6(struct bpf_sock_addr *ctx)
+{
+	struct weft_ep to = {};
+	__u32 *w = (__u32 *)to.addr.b;
+	enum act act;
+
+	w[0] = ctx->user_ip6[0];
+	w[1] = ctx->user_ip6[1];
+	w[2] = ctx->user_ip6[2];
+	w[3] = ctx->user_ip6[3];
+	to.port = bpf_ntohs(ctx->user_port);
+	act = connect_common(ctx, &to);
+	if (act == ACT_REFUSE) {
+		bpf_set_retval(-ECONNREFUSED);
+		return 0;
+	}
+	if (act == ACT_REWRITE) {
+		ctx->user_ip6[0] = w[0];
+		ctx->user_ip6[1] = w[1];
+		ctx->user_ip6[2] = w[2];
+		ctx->user_ip6[3] = w[3];
+		ctx->user_port = bpf_htons(to.port);
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

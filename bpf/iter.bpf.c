@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * Iterators that the daemon runs: nothing here is attached to traffic.
+ *   weft_flows  walks every socket that has a weft_flow record, in all namespaces at once;
+ *               folds its byte counts and writes one struct weft_flow_live per open flow
+ *   weft_reap   walks the TCP sockets of the namespace it is read in and destroys direct
+ *               connections whose pair is denied by now
+ */
+#include "kern.h"
+#include "lib/addr.h"
+#include "lib/flow.h"
+
+extern int bpf_sock_destroy(struct sock_common *sk) __ksym __weak;
+
+static __always_inline void live_fill(struct weft_flow_live *l, const struct weft_flow_rec *r,
+				      __u64 tx, __u64 rx)
+{
+	int source = r->reporter == WEFT_REPORTER_SOURCE;
+
+	l->src = r->src;
+	l->dst = r->dst;
+	l->service = r->service;
+	l->slot = r->slot;
+	l->opened_ns = r->opened_ns;
+	l->received_bytes = source ? tx : rx;
+	l->sent_bytes = source ? rx : tx;
+	l->dialled = r->dialled;
+	l->path = r->path;
+	l->reporter = r->reporter;
+}
+
+static __always_inline void live_tuple(struct weft_tuple *t, const struct sock_common *skc,
+				       int source)
+{
+	struct weft_ep local = {}, remote = {};
+
+	__builtin_memcpy(local.addr.b, &skc->skc_v6_rcv_saddr, 16);
+	__builtin_memcpy(remote.addr.b, &skc->skc_v6_daddr, 16);
+	local.port = skc->skc_num;
+	remote.port = bpf_ntohs(skc->skc_dport);
+	if (source)
+		tuple_set(t, &local, &remote);
+	else
+		tuple_set(t, &remote, &local);
+}
+
+SEC("iter/bpf_sk_storage_map")
+int weft_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct weft_flow_live live = {};
+	struct sock *sk = ctx->sk;
+	struct weft_flow_value *f;
+	struct tcp_sock *tp;
+	__u64 tx, rx;
+
+	if (!sk)
+		return 0;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
+	if (!f || !(f->r.flags & WEFT_FLOW_OPENED) || (f->r.flags & WEFT_FLOW_DONE))
+		return 0;
+	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	tx = sock_tx(tp);
+	/* The socket is not locked: a FIN may be in bytes_received and not yet in the flags.
+	 * One byte is kept back for it; the close callback gives it out exactly. */
+	rx = sock_rx(tp, 1);
+	flow_fold(f, tx, rx);
+	live_fill(&live, &f->r, tx, rx);
+	live.rtt_us = tp->srtt_us >> 3;
+	live.state = sk->__sk_common.skc_state;
+	live_tuple(&live.tuple, &sk->__sk_common, f->r.reporter == WEFT_REPORTER_SOURCE);
+	bpf_seq_write(ctx->meta->seq, &live, sizeof(live));
+	return 0;
+}
+
+SEC("iter/tcp")
+int weft_reap(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *skc = ctx->sk_common;
+	struct weft_verdict_key key = {};
+	struct weft_flow_value *f;
+	struct weft_verdict *v;
+	struct tcp_sock *tp;
+
+	if (!skc || !bpf_sock_destroy)
+		return 0;
+	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(skc);
+	if (!tp)
+		return 0;
+	f = bpf_sk_storage_get(&weft_flow, (struct sock *)tp, 0, 0);
+	if (!f || f->r.path != WEFT_PATH_DIRECT || f->r.reporter != WEFT_REPORTER_SOURCE)
+		return 0;
+	key.src = f->r.src;
+	key.dst = f->r.dst;
+	key.port = f->r.chosen.port;
+	v = bpf_map_lookup_elem(&weft_verdicts, &key);
+	if (!v || v->kind != WEFT_VERDICT_DENY || v->epoch != epoch_now())
+		return 0;
+	if (!bpf_sock_destroy(skc))
+		stat_inc(WEFT_STAT_REAPED);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+/*
+ * sockops: what happens to a connection after connect4/6 decided it.
+ *   TCP_CONNECT_CB       source port known, SYN not sent: leave the approval or the original
+ *                        destination where the other side will look for it
+ *   *_ESTABLISHED_CB     count it as opened; the passive side learns who the client is from
+ *                        the approval
+ *   STATE_CB -> CLOSE    fold the last bytes, count the end, take back what CONNECT_CB left
+ */
+#include "kern.h"
+#include "lib/addr.h"
+#include "lib/event.h"
+#include "lib/flow.h"
+
+#define ECONNRESET 104
+#define ECONNABORTED 103
+
+static __always_inline void origdst_key(struct weft_origdst_key *k, const struct weft_ep *local,
+					const struct weft_flow_rec *r)
+{
+	k->src = local->addr;
+	k->slot = r->slot;
+	k->sport = local->port;
+	k->pad = 0;
+}
+
+static __always_inline void on_connect(struct bpf_sock_ops *ctx)
+{
+	struct weft_ep local, remote;
+	struct weft_flow_value *f;
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk)
+		return;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
+	if (!f || f->r.path == WEFT_PATH_NONE)
+		return;
+	sockops_ends(ctx, &local, &remote);
+	if (f->r.path == WEFT_PATH_DIRECT) {
+		struct weft_approval a = { .src = f->r.src, .dst = f->r.dst,
+					   .service = f->r.service, .epoch = f->r.epoch };
+		struct weft_tuple t;
+
+		tuple_set(&t, &local, &remote);
+		if (bpf_map_update_elem(&weft_approved, &t, &a, BPF_ANY))
+			stat_inc(WEFT_STAT_APPROVED_FULL);
+	} else if (f->r.path == WEFT_PATH_RELAY) {
+		struct weft_origdst o = { .dialled = f->r.dialled, .chosen = f->r.chosen,
+					  .service = f->r.service, .dst = f->r.dst };
+		struct weft_origdst_key k;
+
+		origdst_key(&k, &local, &f->r);
+		if (bpf_map_update_elem(&weft_origdst, &k, &o, BPF_ANY))
+			stat_inc(WEFT_STAT_ORIGDST_FULL);
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline void count_opened(struct bpf_sock_ops *ctx, struct weft_flow_value *f)
+{
+	struct weft_total_key key;
+	struct weft_total *t;
+	struct weft_event *e;
+
+	f->r.opened_ns = bpf_ktime_get_boot_ns();
+	f->r.flags |= WEFT_FLOW_OPENED;
+	total_key(&key, &f->r, WEFT_REASON_NONE);
+	t = total_of(&key);
+	if (t)
+		__sync_fetch_and_add(&t->opened, 1);
+	if (!weft_knobs.events_open)
+		return;
+	e = event_reserve(WEFT_EVENT_OPENED, f->r.path, f->r.reporter, WEFT_REASON_NONE);
+	if (e) {
+		e->src = f->r.src;
+		e->dst = f->r.dst;
+		e->dialled = f->r.dialled;
+		event_submit(e);
+	}
+}
+
+static __always_inline void on_active(struct bpf_sock_ops *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct weft_flow_value *f;
+
+	if (!sk)
+		return;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
+	if (!f || f->r.reporter != WEFT_REPORTER_SOURCE)
+		return;
+	/* The relay counts what goes through it; a connection must be counted once. */
+	if (f->r.path == WEFT_PATH_DIRECT || f->r.path == WEFT_PATH_PASSTHROUGH)
+		count_opened(ctx, f);
+}
+
+static __always_inline void on_passive(struct bpf_sock_ops *ctx)
+{
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	struct weft_pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
+	struct weft_flow_rec rec = {};
+	struct bpf_sock *sk = ctx->sk;
+	struct weft_ep local, remote;
+	struct weft_flow_value *f;
+	struct weft_approval *a;
+	struct weft_tuple t;
+
+	if (!pod || !sk)
+		return;
+	sockops_ends(ctx, &local, &remote);
+	tuple_set(&t, &remote, &local);
+	a = bpf_map_lookup_elem(&weft_approved, &t);
+	if (!a)
+		return;
+	rec.src = a->src;
+	rec.dst = a->dst;
+	rec.service = a->service;
+	rec.epoch = a->epoch;
+	rec.slot = pod->slot;
+	rec.cookie = cookie;
+	rec.dialled = local;
+	rec.chosen = local;
+	rec.path = WEFT_PATH_DIRECT;
+	rec.reporter = WEFT_REPORTER_DESTINATION;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!f)
+		return;
+	bpf_spin_lock(&f->lock);
+	f->r = rec;
+	bpf_spin_unlock(&f->lock);
+	count_opened(ctx, f);
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+static __always_inline __u8 end_reason(const struct sock *sk, const struct weft_flow_rec *r)
+{
+	int err = sk->sk_err;
+
+	if (!(r->flags & WEFT_FLOW_OPENED))
+		return WEFT_REASON_CONNECT_FAILED;
+	if (err == ECONNABORTED)
+		return WEFT_REASON_POLICY_CHANGED;
+	return err == ECONNRESET ? WEFT_REASON_RESET : WEFT_REASON_OK;
+}
+
+static __always_inline void send_closed(const struct weft_flow_rec *r, const struct weft_tuple *t,
+					__u64 tx, __u64 rx, __u8 reason)
+{
+	struct weft_event *e = event_reserve(WEFT_EVENT_CLOSED, r->path, r->reporter, reason);
+	int source = r->reporter == WEFT_REPORTER_SOURCE;
+
+	if (!e)
+		return;
+	e->tuple = *t;
+	e->dialled = r->dialled;
+	e->src = r->src;
+	e->dst = r->dst;
+	e->service = r->service;
+	e->slot = r->slot;
+	e->duration_ns = r->opened_ns ? bpf_ktime_get_boot_ns() - r->opened_ns : 0;
+	e->received_bytes = source ? tx : rx;
+	e->sent_bytes = source ? rx : tx;
+	event_submit(e);
+}
+
+/* Takes back what on_connect() left in the maps. */
+static __always_inline void take_back(const struct weft_flow_rec *r, const struct weft_ep *local,
+				      const struct weft_tuple *t)
+{
+	if (r->path == WEFT_PATH_DIRECT && r->reporter == WEFT_REPORTER_SOURCE) {
+		bpf_map_delete_elem(&weft_approved, t);
+	} else if (r->path == WEFT_PATH_RELAY) {
+		struct weft_origdst_key k;
+
+		origdst_key(&k, local, r);
+		bpf_map_delete_elem(&weft_origdst, &k);
+	}
+}
+
+static __always_inline void count_closed(struct weft_flow_value *f, __u8 reason)
+{
+	struct weft_total_key key;
+	struct weft_total *t;
+
+	total_key(&key, &f->r, reason);
+	t = total_of(&key);
+	if (!t)
+		return;
+	if (f->r.flags & WEFT_FLOW_OPENED)
+		__sync_fetch_and_add(&t->closed, 1);
+	else
+		__sync_fetch_and_add(&t->failed, 1);
+}
+
+static __always_inline void on_close(struct bpf_sock_ops *ctx)
+{
+	struct weft_ep local, remote;
+	struct weft_flow_value *f;
+	struct bpf_sock *sk = ctx->sk;
+	struct weft_tuple t;
+	struct tcp_sock *tp;
+	__u8 reason;
+	__u64 tx, rx;
+
+	if (!sk)
+		return;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
+	if (!f || f->r.path == WEFT_PATH_NONE || (f->r.flags & WEFT_FLOW_DONE))
+		return;
+	sockops_ends(ctx, &local, &remote);
+	if (f->r.reporter == WEFT_REPORTER_SOURCE)
+		tuple_set(&t, &local, &remote);
+	else
+		tuple_set(&t, &remote, &local);
+	take_back(&f->r, &local, &t);
+	f->r.flags |= WEFT_FLOW_DONE;
+	if (f->r.path == WEFT_PATH_RELAY)
+		return;
+	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return;
+	reason = end_reason((struct sock *)tp, &f->r);
+	tx = sock_tx(tp);
+	rx = sock_rx(tp, sock_fin_seen((struct sock *)tp));
+	flow_fold(f, tx, rx);
+	count_closed(f, reason);
+	send_closed(&f->r, &t, tx, rx, reason);
+}
+
+SEC("sockops")
+int weft_sockops(struct bpf_sock_ops *ctx)
+{
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TCP_CONNECT_CB:
+		on_connect(ctx);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		on_active(ctx);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		on_passive(ctx);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[1] == BPF_TCP_CLOSE)
+			on_close(ctx);
+		break;
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") = "GPL";

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+# Tests. Programs are built here and run by selftests/run.sh, which also counts.
+#
+# A unit test or fuzzer is linked with the rooms up to the highest one that it includes or is
+# named after, so a low room can be tested while a higher one does not compile, and a call
+# upwards is a link error.
+
+UNIT_SRC := $(sort $(wildcard selftests/unit/*.c))
+FUZZ_SRC := $(sort $(wildcard selftests/fuzz/fuzz_*.c))
+BPFTEST_SRC := $(sort $(filter-out %.bpf.c,$(wildcard selftests/bpf/*.c)))
+# A .c beside the tests that is no test itself: helpers named h.c or h_*.c are linked to all.
+UNIT_HELP := $(filter selftests/unit/h.c selftests/unit/h_%.c,$(UNIT_SRC))
+BPFTEST_HELP := $(filter selftests/bpf/h.c selftests/bpf/h_%.c,$(BPFTEST_SRC))
+
+unit_progs := $(patsubst selftests/%.c,$(B)/%,$(filter-out $(UNIT_HELP),$(UNIT_SRC)))
+fuzz_progs := $(patsubst selftests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+bpftest_progs := $(patsubst selftests/bpf/%.c,$(B)/bpftest/%,$(filter-out $(BPFTEST_HELP),$(BPFTEST_SRC)))
+
+test_src := $(UNIT_SRC) $(FUZZ_SRC)
+# Words "file:room", one awk for all files.
+test_rooms := $(if $(test_src),$(shell awk -f tools/lint/highest_room.awk user/ROOMS $(test_src)))
+room_of = $(patsubst $(1):%,%,$(filter $(1):%,$(test_rooms)))
+$(foreach r,$(ROOMS),$(eval upto_$(r) := $(upto_prev) $(r))$(eval upto_prev := $(upto_$(r))))
+objs_for = $(filter $(patsubst %,$(B)/user/%/%,$(upto_$(call room_of,$(1)))),$(LIB_OBJ))
+
+TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FUZZ_SRC) $(BPFTEST_SRC))
+$(TEST_OBJ): $(B)/%.o: %.c $(B)/.opts | $(gen_headers)
+	$(call say,CC,$<)mkdir -p $(@D) && \
+		$(CC) $(CPPFLAGS_ALL) -Iselftests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(filter $(B)/selftests/bpf/%,$(TEST_OBJ)): | $(BPF_SKEL)
+
+# $(1) program, $(2) its source, $(3) objects, $(4) further link flags
+define test_prog
+$(1): $(2:%.c=$(B)/%.o) $(3)
+	$$(call say,LD,$$@)mkdir -p $$(@D) && \
+		$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) $(4) $$(filter %.o,$$^) $$(LIBS) -lcmocka -o $$@
+endef
+$(foreach p,$(unit_progs),$(eval $(call test_prog,$(p),$(p:$(B)/%=selftests/%.c),\
+	$(UNIT_HELP:%.c=$(B)/%.o) $(call objs_for,$(p:$(B)/%=selftests/%.c)),)))
+$(foreach p,$(fuzz_progs),$(eval $(call test_prog,$(p),$(p:$(B)/%=selftests/%.c),\
+	$(call objs_for,$(p:$(B)/%=selftests/%.c)),-fsanitize=fuzzer)))
+$(foreach p,$(bpftest_progs),$(eval $(call test_prog,$(p),$(p:$(B)/bpftest/%=selftests/bpf/%.c),\
+	$(BPFTEST_HELP:%.c=$(B)/%.o) $(LIB_OBJ),)))
+
+##@ Tests
+.PHONY: test unit fuzz net bpftest unit-progs fuzz-progs bpftest-progs
+unit-progs: $(unit_progs)
+fuzz-progs: $(fuzz_progs)
+bpftest-progs: $(bpftest_progs)
+
+run_tests = O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) selftests/run.sh
+
+test: ## everything: set-up, both compilers, lint, unit, bpf, net, fuzz (root)
+	@$(run_tests) all
+
+unit: ## unit tests under ASan and UBSan
+	@$(run_tests) unit
+
+bpftest: ## BPF programs in the kernel (root)
+	@$(run_tests) bpf
+
+net: ## scenarios with a real daemon in network namespaces (root)
+	@$(run_tests) net
+
+fuzz: ## every fuzzer for FUZZ_SECONDS
+	@$(run_tests) fuzz
+
+lint: ## tools/lint/*.sh
+	@$(run_tests) lint
+
+deps += $(TEST_OBJ:.o=.d)

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The commands and options of weft, once: usage, help and completion are made from these
+ * tables. Read only.
+ */
+#include <string.h>
+
+#include "base/own.h"
+#include "cli.h"
+#include "lab.h"
+
+static const struct cmd commands[] = {
+	{ .name = "status", .help = "whether the daemon is well, in one page", .fn = cmd_status },
+	{ .name = "pods", .help = "pods of this node that are enrolled", .fn = cmd_pods },
+	{ .name = "pod enrol", .args = "NAMESPACE/NAME --netns PATH", .opts = " --netns --uid ",
+	  .help = "take a running pod into the mesh", .min_args = 1, .max_args = 1,
+	  .detail = "The pod is not restarted; connections that are open already stay as they "
+		    "are.",
+	  .fn = cmd_pod_enrol },
+	{ .name = "pod unenrol", .args = "NAMESPACE/NAME", .help = "let a pod leave the mesh",
+	  .min_args = 1, .max_args = 1, .fn = cmd_pod_unenrol },
+	{ .name = "workloads", .help = "workloads of the whole mesh", .fn = cmd_workloads },
+	{ .name = "services", .help = "services, their ports and endpoints", .fn = cmd_services },
+	{ .name = "policies", .help = "authorization policies", .fn = cmd_policies },
+	{ .name = "connections", .args = "[-w] [--pod NAMESPACE/NAME]", .opts = " --watch --pod ",
+	  .help = "open connections: peer, identity, path, bytes",
+	  .detail = "With -w a live screen sorted by rate, until q or Ctrl-C; when the output is "
+		    "no terminal, a table every second.\n"
+		    "SENT and RECEIVED are seen from the pod. PATH: direct (same node, decided in "
+		    "the kernel, no proxy), hbone (mutual TLS tunnel), plain (from outside the "
+		    "mesh), passthrough (to outside the mesh).",
+	  .fn = cmd_connections },
+	{ .name = "drops", .help = "what was refused or cut, and why", .fn = cmd_drops },
+	{ .name = "certs", .help = "certificates of this node's identities", .fn = cmd_certs },
+	{ .name = "bpf", .help = "BPF programs, where they are attached, and maps",
+	  .detail = "EACH is the mean time of a run; the kernel measures it only while "
+		    "`sysctl kernel.bpf_stats_enabled=1` is set.",
+	  .fn = cmd_bpf },
+	{ .name = "log level", .args = "error|warn|info|debug", .help = "change the log level",
+	  .min_args = 1, .max_args = 1, .fn = cmd_log_level },
+	{ .name = "reload", .help = "read the mesh file again", .fn = cmd_reload,
+	  .detail = "It is read by itself when it changes; this also tells what is wrong with "
+		    "it." },
+	{ .name = "stop", .help = "drain connections and end the daemon", .fn = cmd_stop },
+	{ .name = "ca init", .args = "[--dir DIR] [--trust-domain NAME] [--node NAME]...",
+	  .opts = " --dir --trust-domain ", .fn = cmd_ca_init,
+	  .help = "make the mesh's root and the nodes' intermediates",
+	  .detail = "A root that is there already is kept, so nodes can be added one by one. "
+		    "DIR is /etc/weft/ca unless it is given. No daemon is needed." },
+	{ .name = "lab", .args = "...", .help = "several nodes on this machine, for trying out",
+	  .raw = cmd_lab },
+	{ .name = "demo", .args = "...", .help = "a lab with traffic, to look at",
+	  .raw = cmd_demo },
+	{ .name = "completion", .args = "bash", .help = "print the completion script",
+	  .min_args = 1, .max_args = 1, .fn = cmd_completion },
+	{ .name = "version", .help = "print the version", .fn = cmd_version },
+	{ .name = "help", .args = "[COMMAND]", .help = "this text, or about one command",
+	  .max_args = 2, .fn = cmd_help },
+	{ 0 },
+};
+
+static const struct opt options[] = {
+	{ "--output", 'o', "text|json", "text json", "answer for people or for programs", true },
+	{ "--node", 0, "NAME", NULL, "a node of the lab on this machine", true },
+	{ "--socket", 0, "PATH", NULL, "control socket (or WEFT_SOCKET)", true },
+	{ "--help", 'h', NULL, NULL, "about the command", true },
+	{ "--watch", 'w', NULL, NULL, "live", false },
+	{ "--pod", 0, "NAMESPACE/NAME", NULL, "only this pod", false },
+	{ "--netns", 0, "PATH", NULL, "the pod's network namespace", false },
+	{ "--uid", 0, "TEXT", NULL, "the pod's uid", false },
+	{ "--dir", 0, "DIR", NULL, "where the files are", false },
+	{ "--trust-domain", 0, "NAME", NULL, "of the mesh (cluster.local)", false },
+	{ 0 },
+};
+
+const struct cmd *cmd_table(void)
+{
+	return commands;
+}
+
+const struct opt *opt_table(void)
+{
+	return options;
+}
+
+const struct cmd *cmd_find(const char *word1, const char *word2)
+{
+	for (const struct cmd *c = commands; c->name; c++) {
+		size_t n = strlen(word1);
+
+		if (strncmp(c->name, word1, n) != 0)
+			continue;
+		if (c->name[n] == '\0')
+			return c;
+		if (c->name[n] == ' ' && word2 && strcmp(c->name + n + 1, word2) == 0)
+			return c;
+	}
+	return NULL;
+}
+
+bool opt_allowed(const struct opt *o, const struct cmd *cmd)
+{
+	const char *at;
+
+	if (o->global)
+		return true;
+	at = cmd->opts ? strstr(cmd->opts, o->name) : NULL;
+	return at && at[-1] == ' ' && at[strlen(o->name)] == ' ';
+}

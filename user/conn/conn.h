@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * conn: THE STORY of a connection. Three itineraries (outbound.c, inbound.c, plain.c), each a
+ * table of stages; one driver walks the table, one function ends every connection, with
+ * exactly one reason. A connection lives and dies on one worker (conn_worker); the shared part
+ * (conn_shared) is made once by daemon/ and only read.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "weft/flow.h"
+#include "weft/reason.h"
+#include "conn/local.h"
+#include "io/loop.h"
+#include "model/snap.h"
+#include "relay/pump.h"
+#include "relay/splice.h"
+#include "tunnel/tunnel.h"
+
+struct access_log;
+struct drops;
+struct ident_store;
+struct kern;
+struct metrics;
+struct tcp_series;
+
+struct conn_shared {
+	struct model *model;
+	struct kern *kern;
+	struct ident_store *ident;
+	struct metrics *metrics;
+	struct access_log *access;
+	struct drops *drops;
+	const char *node, *congestion; /* congestion: of legs that stay on the node, or NULL */
+	_Atomic uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX]; /* relayed connections */
+	_Atomic uint64_t opened[WEFT_PATH_MAX];
+};
+
+struct conn_worker {
+	struct loop *loop;
+	struct conn_shared *sh;
+	struct tunnel *tunnel;
+	struct list conns;
+	struct list listeners;
+	size_t n_conns;
+	uint64_t next_id;
+	uint32_t number;
+};
+
+int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
+		    struct conn_worker **ret);
+void conn_worker_free(struct conn_worker **w);
+
+enum conn_listen { CONN_LISTEN_OUTBOUND, CONN_LISTEN_HBONE, CONN_LISTEN_PLAIN };
+
+/* Starts accepting from fd (shared by all workers, not owned) for this pod. */
+int conn_listen(struct conn_worker *w, struct conn_local *l, enum conn_listen kind, int fd);
+/* The pod left: no more accepts, connections that are open go on. */
+void conn_unlisten(struct conn_worker *w, struct conn_local *l);
+
+/* After a change of policies or workloads: connections that are denied now are cut. */
+void conn_recheck(struct conn_worker *w);
+
+/* ---- inside of conn/ and for views ---- */
+
+enum step { STEP_NEXT, STEP_WAIT, STEP_FAIL };
+
+struct conn;
+
+struct stage {
+	const char *name;
+	/* NEXT: done. WAIT: a callback will conn_resume() at the following stage. FAIL:
+	 * conn_fail() has set the reason. */
+	enum step (*run)(struct conn *c);
+};
+
+#define CONN_MAGIC 0x434f4e4eu
+
+struct conn {
+	uint32_t magic;
+	uint32_t service_id;
+	struct list node;
+	struct conn_worker *w;
+	const struct stage *stages; /* ends with a NULL name */
+	uint8_t at;
+	bool inbound, opened, ending, series_on, relay_started;
+	uint8_t path; /* enum weft_path */
+	uint8_t reason;
+	int app_error; /* of the connect to the application: 0 or -errno */
+	int fd;	 /* towards the local application (outbound: captured; inbound: connected) */
+	int fd2; /* plaintext inbound: the client */
+	uint64_t id, started_ns;
+	struct conn_local *local;
+	struct weft_ep client, dialled, chosen; /* chosen: endpoint or local application */
+	struct workload *src, *dst;
+	struct service *service;
+	struct tcp_series *series;
+	struct tunnel_stream *stream;
+	struct conn_head *head; /* texts of the CONNECT, only until the relay runs */
+	char *peer_identity;	/* HBONE: proven id of the other side */
+	char *policy, *detail;	/* why it ended; NULL mostly */
+	struct timer deadline;
+	struct watch connecting;
+	struct task free_later, resume_later;
+	union {
+		struct pump pump;
+		struct splice_relay splice;
+	};
+};
+
+extern const struct stage conn_outbound[], conn_inbound[], conn_plain[];
+
+struct conn *conn_new(struct conn_worker *w, const struct stage *stages, struct conn_local *l);
+void conn_run(struct conn *c);	  /* from the current stage on */
+void conn_resume(struct conn *c); /* the waiting stage is done: go on behind it */
+/* Sets reason and texts (printf), gives STEP_FAIL. */
+__attribute__((format(printf, 3, 4))) enum step conn_fail(struct conn *c, enum weft_reason why,
+							   const char *fmt, ...);
+void conn_set_policy(struct conn *c, const char *policy);
+/* Ends c now (from a callback). */
+void conn_end(struct conn *c, enum weft_reason why, const char *detail);
+const char *conn_action(const struct conn *c); /* name of the stage under way */
+uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspective */
+uint64_t conn_bytes_received(const struct conn *c);
+/* stages.c: shared stages */
+enum step stage_report_open(struct conn *c);
+/* Starts the connect; conn_resume() follows with the result in app_error. */
+int conn_connect_app(struct conn *c);
+void conn_deadline(struct conn *c, uint64_t ns); /* ends c with TIMEOUT; 0: off */
+bool conn_denied(struct conn *c, bool explain);
+/* inbound.c: the tunnel's callbacks of a worker */
+extern const struct tunnel_ops conn_tunnel_ops;

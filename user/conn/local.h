@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The local pod of a connection: what conn/ needs of an enrolled pod. Made by pod/, immutable,
+ * refcounted by any thread: connections outlive the enrolment.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/ip.h"
+
+struct conn_local {
+	_Atomic uint32_t refs;
+	uint32_t slot;
+	uint64_t cookie;
+	int netns_fd; /* owned */
+	char *ns, *name;
+	char *identity; /* spiffe://..., "" while the mesh file does not know the pod */
+	struct weft_addr v4, v6; /* all zero: none */
+};
+
+struct conn_local *conn_local_get(struct conn_local *l);
+void conn_local_put(struct conn_local **l);

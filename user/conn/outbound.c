@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A connection leaving a local pod, captured by bpf/connect.bpf.c to the pod's port 15001.
+ *
+ *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops)
+ *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
+ *              one on another node is decided over there, by its own relay
+ *   tunnel     a stream to the destination, from the pool or a fresh connection
+ *   relay      bytes both ways until both sides ended
+ */
+#define LOG_SCOPE "conn"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "codec/hbone.h"
+#include "conn/conn.h"
+#include "io/tcp.h"
+#include "kern/kern.h"
+#include "policy/rbac.h"
+#include "report/metric.h"
+#include "weft/abi.h"
+
+/* The texts of a CONNECT; gone once it was answered. */
+struct conn_head {
+	struct h2_headers h;
+	char authority[IP_TEXT_MAX];
+	char forwarded[512];
+	char traceparent[56];
+	char baggage[HBONE_TEXT_MAX];
+};
+
+static enum step stage_identify(struct conn *c)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	struct weft_origdst_key key = { .slot = c->local->slot };
+	struct weft_origdst od;
+	struct workload *src;
+
+	if (tcp_peer(c->fd, &c->client) < 0)
+		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
+	key.src = c->client.addr;
+	key.sport = c->client.port;
+	if (kern_origdst_any(c->w->sh->kern, &key, &od) < 0)
+		return conn_fail(c, WEFT_REASON_UNKNOWN_SOURCE,
+				 "no record of what it dialled; it did not come through the hooks");
+	c->dialled = od.dialled;
+	c->chosen = od.chosen;
+	c->service_id = od.service;
+	c->service = service_get(snap_service_by_port_id(s, od.service, NULL));
+	c->dst = workload_get(snap_workload_by_addr(s, &od.chosen.addr));
+	src = snap_workload_by_pod(s, c->local->ns, c->local->name);
+	if (!src)
+		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "pod %s/%s is not in the mesh file",
+				 c->local->ns, c->local->name);
+	c->src = workload_get(src);
+	if (!c->dst)
+		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
+	if (!c->service)
+		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
+	return STEP_NEXT;
+}
+
+/* Both pods are here: decide, and let the kernel know for the next time. */
+static enum step stage_authorize(struct conn *c)
+{
+	struct rbac_result res;
+
+	if (strcmp(c->dst->node, c->w->sh->node) != 0)
+		return STEP_NEXT;
+	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
+		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
+				     res.allow);
+	if (conn_denied(c, true))
+		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",
+				 c->policy ? c->policy : "no ALLOW policy matches");
+	return STEP_NEXT;
+}
+
+static int head_fill(struct conn *c, struct conn_head *h)
+{
+	const struct workload *w = c->src;
+	const struct hbone_baggage b = {
+		.cluster = str_of(w->cluster), .ns = str_of(w->ns),
+		.workload_type = str_of(w->workload_type), .workload_name = str_of(w->workload_name),
+		.service_name = str_of(w->canonical_name),
+		.service_version = str_of(w->canonical_revision),
+		.region = str_of(w->region), .zone = str_of(w->zone),
+	};
+	int n, m;
+
+	ip_format_ep(h->authority, &c->chosen);
+	n = hbone_forwarded_format(h->forwarded, sizeof(h->forwarded), &c->client,
+				   c->service_id ? str_of(c->service->hostname)
+						 : (struct str){ 0 });
+	m = hbone_baggage_format(h->baggage, sizeof(h->baggage), &b);
+	if (n < 0 || m < 0)
+		return -ENAMETOOLONG;
+	hbone_traceparent(h->traceparent);
+	h->h = (struct h2_headers){
+		.method = STR("CONNECT"), .authority = str_of(h->authority),
+		.forwarded = { h->forwarded, (size_t)n }, .baggage = { h->baggage, (size_t)m },
+		.traceparent = str_of(h->traceparent),
+	};
+	return 0;
+}
+
+static void on_relay_done(void *arg, enum weft_reason why)
+{
+	struct conn *c = arg;
+
+	c->stream = NULL; /* the pump has closed or reset it */
+	conn_end(c, why, NULL);
+}
+
+static void pump_prepare(struct conn *c)
+{
+	const struct pump_opts o = {
+		.count_from_fd = c->series ? &c->series->received_bytes : NULL,
+		.count_to_fd = c->series ? &c->series->sent_bytes : NULL,
+		.on_done = on_relay_done, .arg = c,
+	};
+
+	pump_init(&c->pump, c->w->loop, tunnel_chan(c->stream), &o);
+}
+
+static void on_stream_open(void *arg)
+{
+	struct conn *c = arg;
+
+	conn_deadline(c, 0);
+	/* From now on the tunnel reports to the pump; bytes may come before the next turn. */
+	stage_report_open(c);
+	pump_prepare(c);
+	c->relay_started = true;
+	free(c->head);
+	c->head = NULL;
+	conn_resume(c);
+}
+
+static void on_stream_fail(void *arg, enum weft_reason why, unsigned status, const char *detail)
+{
+	struct conn *c = arg;
+
+	(void)status;
+	c->stream = NULL;
+	conn_end(c, why, detail);
+}
+
+static const struct tunnel_stream_ops stream_ops = {
+	.on_open = on_stream_open,
+	.on_fail = on_stream_fail,
+};
+
+static enum step stage_tunnel(struct conn *c)
+{
+	struct tunnel_dst dst = { .source_uri = c->local->identity, .peer_uri = c->dst->identity,
+				  .to = { .addr = c->chosen.addr, .port = WEFT_PORT_HBONE },
+				  .netns_fd = c->local->netns_fd, .slot = c->local->slot };
+	int r;
+
+	if (c->dst->protocol != TUNNEL_HBONE)
+		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination takes no tunnel");
+	c->path = WEFT_PATH_HBONE;
+	c->head = calloc(1, sizeof(*c->head));
+	if (!c->head || head_fill(c, c->head) < 0)
+		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
+	c->peer_identity = str_dup(str_of(c->dst->identity));
+	r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
+	if (r == -ENOKEY)
+		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "no certificate for %s yet",
+				 c->local->identity);
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "cannot open a tunnel: %s",
+				 log_strerror(r));
+	conn_deadline(c, 20 * NS_PER_S);
+	return STEP_WAIT;
+}
+
+static enum step stage_relay(struct conn *c)
+{
+	int r = pump_start(&c->pump, c->fd);
+
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_LIMIT, "cannot relay: %s", log_strerror(r));
+	return STEP_WAIT;
+}
+
+const struct stage conn_outbound[] = {
+	{ "identify", stage_identify },
+	{ "authorize", stage_authorize },
+	{ "tunnel", stage_tunnel },
+	{ "relay", stage_relay },
+	{ NULL, NULL },
+};

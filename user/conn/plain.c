@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A plaintext connection that arrived for a local pod from outside the mesh (or from a pod
+ * that is not enrolled): bpf/sklookup.bpf.c steered its SYN to the plaintext listener.
+ *
+ *   identify   the client has an address, never an identity
+ *   authorize  policy decides: permissive meshes let it in, strict ones do not
+ *   connect    to the application, from the client's address
+ *   open       counted as opened
+ *   relay      splice both ways
+ */
+#define LOG_SCOPE "conn"
+#include <errno.h>
+
+#include "base/log.h"
+#include "conn/conn.h"
+#include "io/tcp.h"
+#include "report/metric.h"
+#include "weft/abi.h"
+
+static enum step stage_identify(struct conn *c)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+
+	c->inbound = true;
+	c->path = WEFT_PATH_PLAIN;
+	/* sk_lookup left the addresses as they were: the local one is what the client dialled. */
+	if (tcp_peer(c->fd2, &c->client) < 0 || tcp_local(c->fd2, &c->chosen) < 0)
+		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
+	c->dialled = c->chosen;
+	c->src = workload_get(snap_workload_by_addr(s, &c->client.addr));
+	c->dst = workload_get(snap_workload_by_pod(s, c->local->ns, c->local->name));
+	if (!c->dst)
+		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the pod is not in the mesh file");
+	c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
+	return STEP_NEXT;
+}
+
+static enum step stage_authorize(struct conn *c)
+{
+	if (c->chosen.port == WEFT_PORT_OUTBOUND || c->chosen.port == WEFT_PORT_PLAINTEXT ||
+	    c->chosen.port == WEFT_PORT_HBONE)
+		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
+	if (conn_denied(c, true))
+		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",
+				 c->policy ? c->policy : "no ALLOW policy matches");
+	return STEP_NEXT;
+}
+
+static enum step stage_connect(struct conn *c)
+{
+	int r = conn_connect_app(c);
+
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "%s", log_strerror(r));
+	return STEP_WAIT;
+}
+
+static enum step stage_open(struct conn *c)
+{
+	if (c->app_error < 0)
+		return conn_fail(c, c->app_error == -ETIMEDOUT ? WEFT_REASON_TIMEOUT
+							       : WEFT_REASON_CONNECT_FAILED,
+				 "the application does not accept: %s",
+				 log_strerror(c->app_error));
+	return stage_report_open(c);
+}
+
+static void on_done(void *arg, enum weft_reason why)
+{
+	conn_end(arg, why, NULL);
+}
+
+static enum step stage_relay(struct conn *c)
+{
+	const struct splice_opts o = {
+		.count_a_to_b = c->series ? &c->series->received_bytes : NULL,
+		.count_b_to_a = c->series ? &c->series->sent_bytes : NULL,
+		.on_done = on_done, .arg = c,
+	};
+	int r = splice_start(&c->splice, c->w->loop, c->fd2, c->fd, &o);
+
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_LIMIT, "cannot relay: %s", log_strerror(r));
+	c->relay_started = true;
+	return STEP_WAIT;
+}
+
+const struct stage conn_plain[] = {
+	{ "identify", stage_identify },	{ "authorize", stage_authorize },
+	{ "connect", stage_connect },	{ "open", stage_open },
+	{ "relay", stage_relay },	{ NULL, NULL },
+};

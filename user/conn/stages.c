@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Stages and steps that more than one itinerary uses. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conn/conn.h"
+#include "io/tcp.h"
+#include "kern/kern.h"
+#include "policy/rbac.h"
+#include "report/metric.h"
+#include "weft/abi.h"
+
+/* Counts the connection as opened; from here on its bytes are visible. */
+enum step stage_report_open(struct conn *c)
+{
+	struct tcp_labels l = {
+		.reporter = c->inbound ? WEFT_REPORTER_DESTINATION : WEFT_REPORTER_SOURCE,
+		.src = c->src, .dst = c->dst, .service = c->service,
+		.mutual_tls = c->path == WEFT_PATH_HBONE && c->peer_identity,
+		.src_principal = c->inbound ? c->peer_identity : NULL,
+		.reason = WEFT_REASON_NONE,
+	};
+
+	c->series = metrics_tcp_any(c->w->sh->metrics, &l);
+	if (c->series)
+		atomic_fetch_add_explicit(&c->series->opened, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&c->w->sh->opened[c->path], 1, memory_order_relaxed);
+	c->opened = true;
+	return STEP_NEXT;
+}
+
+static void on_deadline(void *arg)
+{
+	conn_end(arg, WEFT_REASON_TIMEOUT, "no answer in time");
+}
+
+void conn_deadline(struct conn *c, uint64_t ns)
+{
+	if (ns)
+		timer_set(c->w->loop, &c->deadline, ns, on_deadline, c);
+	else
+		timer_cancel(&c->deadline);
+}
+
+static int own_mark(int fd, void *arg)
+{
+	return kern_own_mark_any(arg, fd);
+}
+
+/* The result waits in app_error; the next stage knows how to tell the client. */
+static void connect_over(struct conn *c, int r)
+{
+	watch_del(&c->connecting);
+	timer_cancel(&c->deadline);
+	c->app_error = r;
+	conn_resume(c);
+}
+
+static void on_connecting(void *arg, uint32_t events)
+{
+	struct conn *c = arg;
+
+	(void)events;
+	connect_over(c, tcp_connect_result(c->fd));
+}
+
+static void on_connect_timeout(void *arg)
+{
+	connect_over(arg, -ETIMEDOUT);
+}
+
+/*
+ * Connects to the application inside its pod, from the client's address: the leg stays on the
+ * pod's loopback, replies come back to it by mark and routing table (pod/route.c). A pod that
+ * calls itself keeps its own address.
+ */
+int conn_connect_app(struct conn *c)
+{
+	bool self = ip_eq(&c->client.addr, &c->chosen.addr);
+	const struct tcp_connect_opts o = {
+		.netns_fd = c->local->netns_fd, .to = c->chosen,
+		.from = self || ip_is_v4(&c->client.addr) != ip_is_v4(&c->chosen.addr)
+				? NULL : &c->client.addr,
+		.mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
+		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
+	};
+	int fd = tcp_connect(&o);
+
+	if (fd < 0)
+		return fd;
+	c->fd = fd;
+	timer_set(c->w->loop, &c->deadline, 10 * NS_PER_S, on_connect_timeout, c);
+	return watch_add(c->w->loop, &c->connecting, fd, EPOLLOUT, on_connecting, c);
+}
+
+/* Asks the evaluator; explain: the deciding policy is kept for the log. */
+bool conn_denied(struct conn *c, bool explain)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	struct rbac_result res;
+	struct facts f = { .src_ip = c->client.addr, .dst_ip = c->chosen.addr,
+			   .dst_port = c->chosen.port, .dst = c->dst };
+	const char *uri = c->inbound ? c->peer_identity : c->src ? c->src->identity : NULL;
+
+	if (uri && spiffe_parse(str_of(uri), &f.id) == 0) {
+		f.has_identity = true;
+		f.principal = (struct str){ uri + strlen("spiffe://"),
+					    strlen(uri) - strlen("spiffe://") };
+	}
+	rbac_check(s, &f, &res);
+	if (res.allow)
+		return false;
+	if (explain)
+		conn_set_policy(c, res.policy);
+	return true;
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A worker's connections: its listeners in the pods, accepting, and re-checks after a policy
+ * change. Listening sockets are shared by all workers; EPOLLEXCLUSIVE wakes one of them.
+ */
+#define LOG_SCOPE "conn"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "conn/conn.h"
+#include "io/tcp.h"
+
+#define ACCEPT_BATCH 64
+
+struct listener {
+	struct list node;
+	struct conn_worker *w;
+	struct conn_local *local;
+	enum conn_listen kind;
+	int fd;
+	struct watch watch;
+	struct timer pause;
+};
+
+static void take(struct listener *l, int fd)
+{
+	struct conn_worker *w = l->w;
+	struct conn *c;
+
+	if (l->kind == CONN_LISTEN_HBONE) {
+		tunnel_serve(w->tunnel, fd, l->local->identity, conn_local_get(l->local));
+		return;
+	}
+	c = conn_new(w, l->kind == CONN_LISTEN_OUTBOUND ? conn_outbound : conn_plain, l->local);
+	if (!c) {
+		close(fd);
+		return;
+	}
+	tcp_tune(fd);
+	tcp_set_congestion(fd, w->sh->congestion);
+	if (l->kind == CONN_LISTEN_OUTBOUND)
+		c->fd = fd;
+	else
+		c->fd2 = fd;
+	conn_run(c);
+}
+
+static void on_accept(void *arg, uint32_t events);
+
+static void on_pause_over(void *arg)
+{
+	struct listener *l = arg;
+
+	watch_add(l->w->loop, &l->watch, l->fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l);
+}
+
+static void on_accept(void *arg, uint32_t events)
+{
+	struct listener *l = arg;
+
+	(void)events;
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			take(l, fd);
+			continue;
+		}
+		if (errno == EINTR || errno == ECONNABORTED)
+			continue;
+		if (errno != EAGAIN) {
+			/* Out of descriptors or memory: new connections wait in the backlog. */
+			log_warn("pod %s/%s: accept: %s, trying again in 100 ms", l->local->ns,
+				 l->local->name, log_strerror(-errno));
+			watch_del(&l->watch);
+			timer_set(l->w->loop, &l->pause, 100 * NS_PER_MS, on_pause_over, l);
+		}
+		return;
+	}
+}
+
+int conn_listen(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+	int r;
+
+	if (!l)
+		return -ENOMEM;
+	l->w = w;
+	l->kind = kind;
+	l->fd = fd;
+	r = watch_add(w->loop, &l->watch, fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l);
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	l->local = conn_local_get(local);
+	list_add_tail(&w->listeners, &l->node);
+	return 0;
+}
+
+static void listener_free(struct listener *l)
+{
+	watch_del(&l->watch);
+	timer_cancel(&l->pause);
+	list_del(&l->node);
+	conn_local_put(&l->local);
+	free(l);
+}
+
+void conn_unlisten(struct conn_worker *w, struct conn_local *local)
+{
+	list_for_each_safe(n, &w->listeners) {
+		struct listener *l = list_entry(n, struct listener, node);
+
+		if (l->local == local)
+			listener_free(l);
+	}
+	tunnel_drain_pod(w->tunnel, local->slot, local);
+}
+
+void conn_recheck(struct conn_worker *w)
+{
+	const struct snap *s = model_snap(w->sh->model);
+
+	list_for_each_safe(n, &w->conns) {
+		struct conn *c = list_entry(n, struct conn, node);
+		struct workload *now;
+
+		if (!c->opened || !c->inbound)
+			continue;
+		/* The workload's own list of policies may have changed as well. */
+		now = snap_workload_by_pod(s, c->local->ns, c->local->name);
+		if (now && now != c->dst) {
+			workload_put(&c->dst);
+			c->dst = workload_get(now);
+		}
+		if (conn_denied(c, true))
+			conn_end(c, WEFT_REASON_POLICY_CHANGED, "denied since the last change");
+	}
+}
+
+int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
+		    struct conn_worker **ret)
+{
+	struct conn_worker *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->loop = loop;
+	w->sh = sh;
+	w->number = number;
+	list_init(&w->conns);
+	list_init(&w->listeners);
+	r = tunnel_new(loop, sh->ident, sh->kern, &conn_tunnel_ops, w, &w->tunnel);
+	if (r < 0) {
+		free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void conn_worker_free(struct conn_worker **wp)
+{
+	struct conn_worker *w = *wp;
+
+	if (!w)
+		return;
+	*wp = NULL;
+	while (!list_empty(&w->listeners))
+		listener_free(list_first(&w->listeners, struct listener, node));
+	list_for_each_safe(n, &w->conns)
+		conn_end(list_entry(n, struct conn, node), WEFT_REASON_SHUTDOWN, NULL);
+	tunnel_free(&w->tunnel);
+	free(w);
+}

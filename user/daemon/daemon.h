@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The daemon: one pointer per room, made and unmade in wire.c. The control thread owns all of
+ * it; workers own their struct conn_worker and what hangs below it.
+ */
+#include <pthread.h>
+#include <semaphore.h>
+
+#include <jansson.h>
+
+#include "weft/event.h"
+#include "conn/conn.h"
+#include "daemon/opts.h"
+#include "io/loop.h"
+
+struct access_log;
+struct ctl;
+struct drops;
+struct feed_file;
+struct ident_store;
+struct kern;
+struct mesh;
+struct metrics;
+struct model;
+struct pages;
+struct pods;
+
+#define WORKERS_MAX 64
+
+struct worker {
+	struct daemon *d;
+	pthread_t thread;
+	bool started;
+	struct loop *loop;
+	struct conn_worker *conns;
+};
+
+struct daemon {
+	struct opts opts;
+	struct loop *loop; /* control */
+	struct watch signals;
+	int signal_fd;
+	int exit_code;
+	uint64_t started_ns;
+	bool first_apply; /* the mesh was applied once, pods are restored */
+	struct kern *kern;
+	struct model *model;
+	struct ident_store *ident;
+	struct metrics *metrics;
+	struct access_log *access;
+	struct drops *drops;
+	struct pods *pods;
+	struct mesh *mesh;
+	struct feed_file *feed;
+	struct ctl *ctl;
+	struct pages *pages;
+	struct conn_shared shared;
+	struct worker worker[WORKERS_MAX];
+	uint32_t n_workers;
+	struct timer stats_off;
+	char uplink[64];
+};
+
+/* wire.c: builds everything in order of the rooms, takes it down in reverse. */
+int daemon_start(struct daemon *d, struct errbuf *err);
+void daemon_stop(struct daemon *d);
+/* workers.c */
+int workers_start(struct daemon *d);
+void workers_stop(struct daemon *d);
+/* Runs fn on the worker's thread and waits for it. */
+void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
+void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
+void workers_unlisten(void *arg, struct conn_local *l);
+void workers_recheck(struct daemon *d);
+/* events.c: what the kernel tells */
+void on_kernel_event(void *arg, const struct weft_event *e);
+/* views.c: answers on the control socket */
+int views_register(struct daemon *d);
+bool daemon_ready(struct daemon *d, char *buf, size_t cap);
+json_t *views_status(struct daemon *d);
+/* live.c */
+json_t *view_connections(struct daemon *d);
+json_t *view_drops(struct daemon *d);
+json_t *view_bpf(struct daemon *d);
+/* prom.c */
+struct prom;
+void daemon_metrics(void *arg, struct prom *w);

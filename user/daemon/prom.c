@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The metrics page: istio_tcp_* by report/, weft_* here. docs/metrics.md lists them. Control
+ * thread, once per scrape. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "codec/promtext.h"
+#include "daemon/daemon.h"
+#include "feed/file.h"
+#include "ident/store.h"
+#include "kern/kern.h"
+#include "pod/pods.h"
+#include "report/access.h"
+#include "report/metric.h"
+#include "version.h"
+
+static void flow_seen(void *arg, const struct weft_flow_live *l)
+{
+	uint64_t *open = arg;
+
+	if (l->path < WEFT_PATH_MAX)
+		open[l->path]++;
+}
+
+struct fill {
+	struct daemon *d;
+	const struct snap *s;
+	uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX];
+};
+
+/* A workload that left the mesh keeps its number in the kernel; its labels are gone, so its
+ * counts are shown with unknown ones, which only grow as well. */
+static void kernel_row(void *arg, const struct weft_total_key *k, const struct weft_total *t)
+{
+	struct fill *f = arg;
+	struct tcp_labels l = {
+		.reporter = k->reporter, .src = snap_workload_by_id(f->s, k->src),
+		.dst = snap_workload_by_id(f->s, k->dst),
+		.service = snap_service_by_port_id(f->s, k->service, NULL),
+		.reason = k->reason,
+	};
+
+	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX)
+		f->ended[k->path][k->reason] += t->closed + t->failed;
+	/* Which services a pod belongs to is known even if its address was dialled. */
+	if (!l.service && l.dst && l.dst->n_services == 1)
+		l.service = snap_service_by_key(f->s, str_of(l.dst->services[0].key));
+	metrics_kernel_row(f->d->metrics, &l, t);
+}
+
+static void kernel_fill(void *arg)
+{
+	struct fill *f = arg;
+
+	kern_totals_each(f->d->kern, kernel_row, f);
+}
+
+static void family(struct prom *w, const char *name, enum prom_type type, const char *help)
+{
+	prom_family(w, name, type, help);
+}
+
+static void sample(struct prom *w, const char *name, enum prom_type type, const char *key,
+		   const char *value, double v)
+{
+	prom_begin(w, name, type);
+	if (key)
+		prom_label(w, key, value);
+	prom_f64(w, v);
+}
+
+static void one(struct prom *w, const char *name, enum prom_type type, const char *help, double v)
+{
+	family(w, name, type, help);
+	sample(w, name, type, NULL, NULL, v);
+}
+
+static const char *const path_label[WEFT_PATH_MAX] = {
+	[WEFT_PATH_PASSTHROUGH] = "passthrough", [WEFT_PATH_DIRECT] = "direct",
+	[WEFT_PATH_HBONE] = "hbone", [WEFT_PATH_PLAIN] = "plain", [WEFT_PATH_DENIED] = "denied",
+};
+
+static const char *const reason_label[WEFT_REASON_MAX] = {
+#define X(name, number, token, flag, sentence) [number] = token,
+	WEFT_REASONS(X)
+#undef X
+};
+
+static void count_open(struct worker *w, void *arg)
+{
+	uint64_t *open = arg;
+
+	list_for_each(n, &w->conns->conns)
+		open[list_entry(n, struct conn, node)->path]++;
+}
+
+static void write_connections(struct fill *f, struct prom *w, const uint64_t *open)
+{
+	family(w, "weft_connections", PROM_GAUGE, "open connections");
+	for (int p = 0; p < WEFT_PATH_MAX; p++)
+		if (path_label[p] && p != WEFT_PATH_DENIED)
+			sample(w, "weft_connections", PROM_GAUGE, "path", path_label[p],
+			       (double)open[p]);
+	family(w, "weft_connections", PROM_COUNTER, "connections that ended, by how");
+	for (int p = 0; p < WEFT_PATH_MAX; p++) {
+		for (int r = 0; path_label[p] && r < WEFT_REASON_MAX; r++) {
+			uint64_t n = f->ended[p][r] + f->d->shared.ended[p][r];
+
+			if (!n)
+				continue;
+			prom_begin(w, "weft_connections", PROM_COUNTER);
+			prom_label(w, "path", path_label[p]);
+			prom_label(w, "reason", reason_label[r]);
+			prom_u64(w, n);
+		}
+	}
+}
+
+static void write_kernel(struct daemon *d, struct prom *w)
+{
+	static const char *const label[] = {
+#define X(name, label, help) label,
+		WEFT_STATS(X)
+#undef X
+	};
+	uint64_t stat[WEFT_STAT_MAX];
+
+	kern_stats(d->kern, stat);
+	family(w, "weft_verdict_cache", PROM_COUNTER, "decisions in the connect hook");
+	sample(w, "weft_verdict_cache", PROM_COUNTER, "result", "hit",
+	       (double)stat[WEFT_STAT_VERDICT_HIT]);
+	sample(w, "weft_verdict_cache", PROM_COUNTER, "result", "miss",
+	       (double)stat[WEFT_STAT_VERDICT_MISS]);
+	family(w, "weft_bpf_events", PROM_COUNTER, "early exits and full tables of the programs");
+	for (int i = 0; i < WEFT_STAT_MAX; i++)
+		sample(w, "weft_bpf_events", PROM_COUNTER, "event", label[i], (double)stat[i]);
+}
+
+static void map_entries(void *arg, const struct kern_map_row *r)
+{
+	if (r->entries >= 0)
+		sample(arg, "weft_map_entries", PROM_GAUGE, "map", r->name, (double)r->entries);
+}
+
+static void map_max(void *arg, const struct kern_map_row *r)
+{
+	if (r->entries >= 0)
+		sample(arg, "weft_map_max_entries", PROM_GAUGE, "map", r->name,
+		       (double)r->max_entries);
+}
+
+static void prog_attached(void *arg, const struct kern_prog_row *r)
+{
+	if (strcmp(r->type, "tracing") != 0) /* iterators are run, not attached */
+		sample(arg, "weft_program_attachments", PROM_GAUGE, "program", r->name, r->attached);
+}
+
+static void cert_expiry(void *arg, const struct ident_row *row)
+{
+	if (row->not_after_s)
+		sample(arg, "weft_certificate_expiry_seconds", PROM_GAUGE, "identity", row->uri,
+		       (double)row->not_after_s - (double)clock_wall_s());
+}
+
+struct tunnel_sum {
+	double client, server, streams;
+};
+
+static void sum_tunnels(struct worker *w, void *arg)
+{
+	struct tunnel_sum *sum = arg;
+	struct tunnel_stats ts;
+
+	tunnel_stats(w->conns->tunnel, &ts);
+	sum->client += (double)ts.client_conns;
+	sum->server += (double)ts.server_conns;
+	sum->streams += (double)ts.streams;
+}
+
+static void write_loops(struct daemon *d, struct prom *w)
+{
+	struct loop_stats ls[WORKERS_MAX + 1];
+	struct loop *loops[WORKERS_MAX + 1];
+	uint32_t n = 0;
+
+	loops[n++] = d->loop;
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		loops[n++] = d->worker[i].loop;
+	for (uint32_t i = 0; i < n; i++)
+		loop_stats_any(loops[i], &ls[i]);
+	family(w, "weft_loop_max_lag_seconds", PROM_GAUGE, "longest turn since the last scrape");
+	for (uint32_t i = 0; i < n; i++)
+		sample(w, "weft_loop_max_lag_seconds", PROM_GAUGE, "loop", loop_name(loops[i]),
+		       (double)ls[i].max_lag_ns / 1e9);
+	family(w, "weft_loop_busy_seconds", PROM_COUNTER, "time spent in callbacks");
+	for (uint32_t i = 0; i < n; i++)
+		sample(w, "weft_loop_busy_seconds", PROM_COUNTER, "loop", loop_name(loops[i]),
+		       (double)ls[i].busy_ns / 1e9);
+}
+
+static void count_pod(void *arg, const struct pod *pod)
+{
+	(void)pod;
+	++*(double *)arg;
+}
+
+static void write_daemon(struct daemon *d, struct prom *w)
+{
+	struct feed_file_status fs;
+	struct tunnel_sum t = { 0 };
+	double pods = 0;
+
+	feed_file_status(d->feed, &fs);
+	pods_each(d->pods, count_pod, &pods);
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], sum_tunnels, &t);
+	one(w, "weft_pods", PROM_GAUGE, "enrolled pods", pods);
+	family(w, "weft_tunnels", PROM_GAUGE, "HBONE connections");
+	sample(w, "weft_tunnels", PROM_GAUGE, "role", "client", t.client);
+	sample(w, "weft_tunnels", PROM_GAUGE, "role", "server", t.server);
+	one(w, "weft_tunnel_streams", PROM_GAUGE, "connections inside the tunnels", t.streams);
+	family(w, "weft_certificate_expiry_seconds", PROM_GAUGE, "until the certificate ends");
+	ident_each(d->ident, cert_expiry, w);
+	one(w, "weft_mesh_applied", PROM_COUNTER, "versions of the mesh file applied",
+	    (double)fs.applied);
+	one(w, "weft_mesh_rejected", PROM_COUNTER, "versions of the mesh file refused",
+	    (double)fs.rejected);
+	one(w, "weft_access_log_dropped", PROM_COUNTER, "log lines lost",
+	    (double)(d->access ? access_dropped_any(d->access) : 0));
+	family(w, "weft_build_info", PROM_GAUGE, "the version of this daemon");
+	sample(w, "weft_build_info", PROM_GAUGE, "version", WEFT_VERSION, 1);
+	family(w, "istio_build", PROM_GAUGE, "Istio component build info");
+	prom_begin(w, "istio_build", PROM_GAUGE);
+	prom_label(w, "component", "ztunnel");
+	prom_label(w, "tag", "weft-" WEFT_VERSION);
+	prom_u64(w, 1);
+}
+
+void daemon_metrics(void *arg, struct prom *w)
+{
+	struct daemon *d = arg;
+	struct fill f = { .d = d, .s = model_snap(d->model) };
+	uint64_t open[WEFT_PATH_MAX] = { 0 };
+
+	/* Folds the bytes of live flows, so that the totals below are up to now. */
+	kern_flows_each(d->kern, flow_seen, open);
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], count_open, open);
+	metrics_write(d->metrics, w, kernel_fill, &f);
+	write_connections(&f, w, open);
+	write_kernel(d, w);
+	family(w, "weft_map_entries", PROM_GAUGE, "used entries of a map");
+	kern_map_each(d->kern, map_entries, w);
+	family(w, "weft_map_max_entries", PROM_GAUGE, "capacity of a map");
+	kern_map_each(d->kern, map_max, w);
+	family(w, "weft_program_attachments", PROM_GAUGE, "places where a program is attached");
+	kern_prog_each(d->kern, prog_attached, w);
+	write_loops(d, w);
+	write_daemon(d, w);
+}

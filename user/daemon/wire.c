@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Where the rooms are tied together: built in the order of user/ROOMS, taken down in reverse.
+ * All of it runs on the control thread, inside its loop (publishing a snapshot needs a thread
+ * that is registered for RCU).
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "admin/ctl.h"
+#include "admin/pages.h"
+#include "admin/views.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "daemon/daemon.h"
+#include "feed/file.h"
+#include "ident/store.h"
+#include "kern/kern.h"
+#include "model/snap.h"
+#include "pod/mesh.h"
+#include "pod/pods.h"
+#include "report/access.h"
+#include "report/drops.h"
+#include "report/metric.h"
+
+static bool is_veth(const char *ifname)
+{
+	char path[128];
+
+	/* A veth has no device behind it; neither have bridges and the like, where native XDP
+	 * does not exist. */
+	snprintf(path, sizeof(path), "/sys/class/net/%s/device", ifname);
+	return access(path, F_OK) != 0;
+}
+
+static int uplink_start(struct daemon *d, struct errbuf *err)
+{
+	enum uplink_mode mode = UPLINK_OFF;
+
+	if (strcmp(d->opts.uplink, "none") == 0 || d->opts.uplink_guard == OPTS_GUARD_OFF)
+		return 0;
+	snprintf(d->uplink, sizeof(d->uplink), "%.60s", d->opts.uplink);
+	if (d->opts.uplink_guard == OPTS_GUARD_XDP)
+		mode = UPLINK_XDP;
+	else if (d->opts.uplink_guard == OPTS_GUARD_TCX)
+		mode = UPLINK_TCX;
+	else
+		mode = is_veth(d->uplink) ? UPLINK_TCX : UPLINK_XDP;
+	return kern_uplink_attach(d->kern, d->uplink, mode, err);
+}
+
+static void sync_kernel(struct daemon *d)
+{
+	const struct snap *s = model_snap(d->model);
+
+	pods_sync(d->pods, s);
+	mesh_sync(d->mesh, s);
+	mesh_verdicts(d->mesh, s);
+}
+
+static void on_pods_change(void *arg)
+{
+	struct daemon *d = arg;
+
+	if (d->first_apply)
+		sync_kernel(d);
+}
+
+static void on_mesh_apply(void *arg, const struct snap *s)
+{
+	struct daemon *d = arg;
+
+	log_info("mesh version %llu: %zu workloads, %zu services, %zu policies",
+		 (unsigned long long)s->version, s->n_workloads, s->n_services, s->n_policies);
+	if (!d->first_apply) {
+		/* Before the first sync: an address of an enrolled pod must not lose its mark. */
+		pods_restore(d->pods);
+		d->first_apply = true;
+	}
+	sync_kernel(d);
+	workers_recheck(d);
+}
+
+static int start_kernel(struct daemon *d, struct errbuf *err)
+{
+	const struct kern_opts ko = { .pin_dir = d->opts.pin_dir, .cgroup = d->opts.cgroup,
+				      .same_node_mtls = d->opts.same_node == OPTS_MTLS };
+	int r = kern_open(&ko, err, &d->kern);
+
+	return r < 0 ? r : uplink_start(d, err);
+}
+
+static int start_identity(struct daemon *d, struct errbuf *err)
+{
+	const struct ident_opts io = {
+		.source = d->opts.certificates == OPTS_CERTS_FILES ? IDENT_FILES : IDENT_CA,
+		.ca_dir = d->opts.certificates_dir, .files_dir = d->opts.certificates_dir,
+		.node = d->opts.node, .ttl_s = d->opts.certificate_ttl_ns / NS_PER_S,
+	};
+
+	return ident_store_new(d->loop, &io, err, &d->ident);
+}
+
+static int start_reports(struct daemon *d, struct errbuf *err)
+{
+	int r = metrics_new(&d->metrics);
+
+	if (r == 0)
+		r = drops_new(&d->drops);
+	if (r == 0 && strcmp(d->opts.access_log, "off") != 0)
+		r = access_open(d->opts.access_log, d->opts.access_log_format == OPTS_JSON, err,
+				&d->access);
+	return r;
+}
+
+static int start_pods(struct daemon *d)
+{
+	const struct pods_opts po = {
+		.kern = d->kern, .model = d->model, .ident = d->ident, .loop = d->loop,
+		.run_dir = d->opts.run_dir, .node = d->opts.node, .on_listen = workers_listen,
+		.on_unlisten = workers_unlisten, .on_change = on_pods_change, .arg = d,
+	};
+	int r = pods_new(&po, &d->pods);
+
+	return r < 0 ? r : mesh_new(d->kern, d->model, d->pods, d->opts.node, &d->mesh);
+}
+
+static char *admin_get(void *arg, const char *path)
+{
+	struct daemon *d = arg;
+	const struct snap *s = model_snap(d->model);
+	json_t *j = NULL;
+	char *text;
+
+	if (strcmp(path, "/config_dump") == 0)
+		j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "status", views_status(d), "workloads",
+			      view_workloads(s), "services", view_services(s), "policies",
+			      view_policies(s), "certificates", view_certs(d->ident));
+	else if (strcmp(path, "/connections") == 0)
+		j = view_connections(d);
+	if (!j)
+		return NULL;
+	text = json_dumps(j, JSON_INDENT(1));
+	json_decref(j);
+	return text;
+}
+
+static char *admin_post(void *arg, const char *path, const char *query)
+{
+	enum log_level level;
+
+	(void)arg;
+	if (strcmp(path, "/logging") != 0 || !query || strncmp(query, "level=", 6) != 0 ||
+	    log_level_parse(query + 6, &level) < 0)
+		return NULL;
+	log_set_level(level);
+	return str_printf("current log level is %s\n", query + 6);
+}
+
+static bool page_ready(void *arg, char *buf, size_t cap)
+{
+	return daemon_ready(arg, buf, cap);
+}
+
+static int start_admin(struct daemon *d, struct errbuf *err)
+{
+	static const struct pages_ops ops = { .metrics = daemon_metrics, .ready = page_ready,
+					      .admin_get = admin_get, .admin_post = admin_post };
+	const struct pages_opts po = { d->opts.metrics_port, d->opts.ready_port, d->opts.admin_port };
+	_free_ char *sock = str_printf("%s/weftd.sock", d->opts.run_dir);
+	int r;
+
+	if (!sock)
+		return -ENOMEM;
+	r = ctl_start(d->loop, sock, err, &d->ctl);
+	if (r == 0)
+		r = views_register(d);
+	return r < 0 ? r : pages_start(d->loop, &po, &ops, d, err, &d->pages);
+}
+
+int daemon_start(struct daemon *d, struct errbuf *err)
+{
+	int r = start_kernel(d, err);
+
+	if (r == 0)
+		r = model_new(&d->model);
+	if (r == 0)
+		r = start_identity(d, err);
+	if (r == 0)
+		r = start_reports(d, err);
+	if (r < 0)
+		return r;
+	d->shared.model = d->model;
+	d->shared.kern = d->kern;
+	d->shared.ident = d->ident;
+	d->shared.metrics = d->metrics;
+	d->shared.access = d->access;
+	d->shared.drops = d->drops;
+	d->shared.node = d->opts.node;
+	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;
+	d->n_workers = d->opts.workers < WORKERS_MAX ? d->opts.workers : WORKERS_MAX;
+	r = workers_start(d);
+	if (r == 0)
+		r = start_pods(d);
+	if (r == 0)
+		r = kern_events_start(d->kern, d->loop, on_kernel_event, d);
+	if (r == 0)
+		r = feed_file_start(d->loop, d->model, d->opts.mesh_file, on_mesh_apply, d, &d->feed);
+	return r < 0 ? r : start_admin(d, err);
+}
+
+void daemon_stop(struct daemon *d)
+{
+	pages_stop(&d->pages);
+	ctl_stop(&d->ctl);
+	feed_file_stop(&d->feed);
+	workers_stop(d);
+	mesh_free(&d->mesh);
+	pods_free(&d->pods);
+	access_close(&d->access);
+	ident_store_free(&d->ident);
+	timer_cancel(&d->stats_off);
+	kern_close(&d->kern);
+	drops_free(&d->drops);
+	metrics_free(&d->metrics);
+	model_free(&d->model);
+}

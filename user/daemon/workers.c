@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Worker threads, and what the control thread asks of them. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "io/netns.h"
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	int r = netns_home_open();
+
+	BUG_ON(r < 0);
+	loop_run(w->loop);
+	return NULL;
+}
+
+int workers_start(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->n_workers; i++) {
+		struct worker *w = &d->worker[i];
+		char name[16];
+		int r;
+
+		w->d = d;
+		snprintf(name, sizeof(name), "worker-%u", i);
+		r = loop_new(&w->loop, name);
+		if (r == 0)
+			r = conn_worker_new(w->loop, &d->shared, i, &w->conns);
+		if (r == 0)
+			r = -pthread_create(&w->thread, NULL, worker_main, w);
+		if (r < 0)
+			return log_err(r, "cannot start %s", name);
+		w->started = true;
+	}
+	return 0;
+}
+
+struct sync_call {
+	struct worker *w;
+	void (*fn)(struct worker *w, void *arg);
+	void *arg;
+	sem_t done;
+};
+
+static void run_call(void *arg)
+{
+	struct sync_call *c = arg;
+
+	c->fn(c->w, c->arg);
+	sem_post(&c->done);
+}
+
+void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
+{
+	struct sync_call c = { .w = w, .fn = fn, .arg = arg };
+
+	if (!w->started)
+		return;
+	sem_init(&c.done, 0, 0);
+	if (loop_post_any(w->loop, run_call, &c) == 0)
+		while (sem_wait(&c.done) < 0 && errno == EINTR)
+			;
+	sem_destroy(&c.done);
+}
+
+struct listen_call {
+	struct conn_local *l;
+	enum conn_listen kind;
+	int fd;
+};
+
+static void do_listen(struct worker *w, void *arg)
+{
+	struct listen_call *c = arg;
+	int r = conn_listen(w->conns, c->l, c->kind, c->fd);
+
+	if (r < 0)
+		log_error("pod %s/%s: %s cannot serve it: %s", c->l->ns, c->l->name,
+			  loop_name(w->loop), log_strerror(r));
+}
+
+void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd)
+{
+	struct daemon *d = arg;
+	struct listen_call c = { l, kind, fd };
+
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_listen, &c);
+}
+
+static void do_unlisten(struct worker *w, void *arg)
+{
+	conn_unlisten(w->conns, arg);
+}
+
+void workers_unlisten(void *arg, struct conn_local *l)
+{
+	struct daemon *d = arg;
+
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_unlisten, l);
+}
+
+static void do_recheck(struct worker *w, void *arg)
+{
+	(void)arg;
+	conn_recheck(w->conns);
+}
+
+void workers_recheck(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_recheck, NULL);
+}
+
+static void do_end(struct worker *w, void *arg)
+{
+	(void)arg;
+	conn_worker_free(&w->conns);
+	loop_stop_any(w->loop);
+}
+
+void workers_stop(struct daemon *d)
+{
+	for (uint32_t i = 0; i < d->n_workers; i++) {
+		struct worker *w = &d->worker[i];
+
+		if (w->started) {
+			worker_call(w, do_end, NULL);
+			pthread_join(w->thread, NULL);
+			w->started = false;
+		}
+		loop_free(&w->loop);
+	}
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is loaded, for "weft bpf" and the metrics. Control thread. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "kern/priv.h"
+#include "weft/knob.h"
+#include "weft.skel.h"
+
+int kern_run_stats(struct kern *k, bool on)
+{
+	if (!on) {
+		own_close(&k->stats_fd);
+		return 0;
+	}
+	if (k->stats_fd >= 0)
+		return 0;
+	k->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	return k->stats_fd < 0 ? k->stats_fd : 0;
+}
+
+/* Pod and device links carry their place in the name: link_guard_7, link_sklookup_4098. */
+static uint32_t links_of(struct kern *k, const char *prog)
+{
+	const char *kind = prog + strlen("weft_");
+	uint32_t n = 0;
+
+	if (strcmp(prog, "weft_uplink_tcx") == 0)
+		return k->uplink_mode == UPLINK_TCX;
+	vec_for_each(l, &k->links) {
+		const char *base = strrchr(l->path, '/') + 1 + strlen("link_");
+
+		if (strcmp(base, prog) == 0)
+			n++;
+		else if (strncmp(base, kind, strlen(kind)) == 0 && base[strlen(kind)] == '_')
+			n++;
+	}
+	return n;
+}
+
+static int prog_row(const struct bpf_program *prog, struct kern_prog_row *row)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 len = sizeof(info);
+	int fd = bpf_program__fd(prog);
+
+	if (fd < 0 || bpf_prog_get_info_by_fd(fd, &info, &len) < 0)
+		return -ENOENT;
+	row->name = bpf_program__name(prog);
+	row->type = libbpf_bpf_prog_type_str(bpf_program__type(prog));
+	row->id = info.id;
+	row->insns = info.verified_insns;
+	row->run_count = info.run_cnt;
+	row->run_time_ns = info.run_time_ns;
+	return 0;
+}
+
+void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog_row *r), void *arg)
+{
+	struct bpf_program *prog;
+
+	bpf_object__for_each_program(prog, k->skel->obj) {
+		struct kern_prog_row row = { 0 };
+
+		if (prog_row(prog, &row) < 0)
+			continue;
+		row.attached = links_of(k, row.name);
+		fn(arg, &row);
+	}
+	if (k->uplink_mode == UPLINK_XDP) {
+		struct kern_prog_row row = { .name = "weft_uplink_xdp", .type = "xdp", .attached = 1 };
+
+		fn(arg, &row);
+	}
+}
+
+static int64_t map_count(int fd, const struct bpf_map *map)
+{
+	enum bpf_map_type type = bpf_map__type(map);
+	_free_ char *key = NULL, *next = NULL;
+	void *prev = NULL;
+	int64_t n = 0;
+
+	if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_PERCPU_HASH &&
+	    type != BPF_MAP_TYPE_SOCKHASH)
+		return -1;
+	key = malloc(bpf_map__key_size(map));
+	next = malloc(bpf_map__key_size(map));
+	if (!key || !next)
+		return -1;
+	while (n <= (int64_t)bpf_map__max_entries(map) && bpf_map_get_next_key(fd, prev, next) == 0) {
+		memcpy(key, next, bpf_map__key_size(map));
+		prev = key;
+		n++;
+	}
+	return n;
+}
+
+/* The kernel states a map's memory only in fdinfo. */
+static uint64_t map_memory(int fd)
+{
+	_fclose_ FILE *f = NULL;
+	unsigned long long bytes = 0;
+	char path[64], line[128];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &bytes) == 1)
+			break;
+	return bytes;
+}
+
+void kern_map_each(struct kern *k, void (*fn)(void *arg, const struct kern_map_row *r), void *arg)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, k->skel->obj) {
+		struct bpf_map_info info = { 0 };
+		__u32 len = sizeof(info);
+		int fd = bpf_map__fd(map);
+		struct kern_map_row row = { .name = bpf_map__name(map) };
+
+		if (fd < 0 || bpf_map_get_info_by_fd(fd, &info, &len) < 0)
+			continue;
+		row.type = libbpf_bpf_map_type_str(bpf_map__type(map));
+		row.id = info.id;
+		row.max_entries = info.max_entries;
+		row.entries = map_count(fd, map);
+		row.memory_bytes = map_memory(fd);
+		fn(arg, &row);
+	}
+}

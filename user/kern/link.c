@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Pinned links: attach once, afterwards replace the program in place. Used by load.c and for
+ * the links of pods and devices. Control thread.
+ */
+#define LOG_SCOPE "kern"
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "kern/priv.h"
+#include "weft/knob.h"
+#include "weft.skel.h"
+
+static struct kern_link *link_find(struct kern *k, const char *path)
+{
+	vec_for_each(l, &k->links)
+		if (strcmp(l->path, path) == 0)
+			return l;
+	return NULL;
+}
+
+/* A link that an earlier daemon pinned and that still hangs where it should, or NULL. */
+static struct bpf_link *link_adopt(const struct bpf_program *prog, const char *path,
+				   const struct link_how *how)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	struct bpf_link *link = bpf_link__open(path);
+
+	if (!link)
+		return NULL;
+	if (bpf_link_get_info_by_fd(bpf_link__fd(link), &info, &len) == 0 &&
+	    how->still_good(&info, how->arg) &&
+	    bpf_link__update_program(link, (struct bpf_program *)prog) == 0)
+		return link;
+	bpf_link__destroy(link);
+	unlink(path);
+	return NULL;
+}
+
+int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
+		     const struct link_how *how)
+{
+	_free_ char *path = str_printf("%s/%s", k->pin_dir, name);
+	struct bpf_link *link;
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	if (link_find(k, path))
+		return 0;
+	link = link_adopt(prog, path, how);
+	if (!link) {
+		link = how->attach(prog, how->arg);
+		if (!link)
+			return -errno;
+		r = bpf_link__pin(link, path);
+		if (r < 0) {
+			bpf_link__destroy(link);
+			return r;
+		}
+	}
+	r = vec_push(&k->links, (struct kern_link){ .path = path, .link = link });
+	if (r < 0) {
+		bpf_link__destroy(link);
+		return r;
+	}
+	path = NULL;
+	return 0;
+}
+
+void kern_link_drop(struct kern *k, const char *name)
+{
+	_free_ char *path = str_printf("%s/%s", k->pin_dir, name);
+	struct kern_link *l = path ? link_find(k, path) : NULL;
+
+	if (!path)
+		return;
+	unlink(path);
+	if (!l)
+		return;
+	bpf_link__destroy(l->link);
+	free(l->path);
+	*l = k->links.p[--k->links.n];
+}
+
+static struct bpf_link *netns_attach(const struct bpf_program *prog, const void *arg)
+{
+	return bpf_program__attach_netns(prog, *(const int *)arg);
+}
+
+/* A link on a dead namespace reports inode 0. */
+static bool netns_good(const struct bpf_link_info *info, const void *arg)
+{
+	struct stat st;
+
+	return info->type == BPF_LINK_TYPE_NETNS && fstat(*(const int *)arg, &st) == 0 &&
+	       info->netns.netns_ino == st.st_ino;
+}
+
+int kern_lookup_attach(struct kern *k, uint64_t cookie, int netns_fd)
+{
+	const struct link_how how = { .attach = netns_attach, .still_good = netns_good,
+				      .arg = &netns_fd };
+	char name[64];
+
+	snprintf(name, sizeof(name), "link_sklookup_%llu", (unsigned long long)cookie);
+	return kern_link_ensure(k, k->skel->progs.weft_sklookup, name, &how);
+}
+
+void kern_lookup_detach(struct kern *k, uint64_t cookie)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "link_sklookup_%llu", (unsigned long long)cookie);
+	kern_link_drop(k, name);
+}
+
+static struct bpf_link *tcx_attach(const struct bpf_program *prog, const void *arg)
+{
+	return bpf_program__attach_tcx(prog, (int)*(const uint32_t *)arg, NULL);
+}
+
+static bool tcx_good(const struct bpf_link_info *info, const void *arg)
+{
+	return info->type == BPF_LINK_TYPE_TCX && info->tcx.ifindex == *(const uint32_t *)arg;
+}
+
+int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
+{
+	const struct link_how how = { .attach = tcx_attach, .still_good = tcx_good,
+				      .arg = &ifindex };
+	char name[64];
+	int r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), v,
+				     sizeof(*v), BPF_ANY);
+
+	if (r < 0)
+		return r;
+	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
+	return kern_link_ensure(k, k->skel->progs.weft_guard, name, &how);
+}
+
+void kern_guard_detach(struct kern *k, uint32_t ifindex)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
+	kern_link_drop(k, name);
+	bpf_map__delete_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), 0);
+}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Loading: one skeleton, maps adopted from pins of the same ABI version, links updated in
+ * place. Used by daemon/wire.c once at start; control thread.
+ */
+#define LOG_SCOPE "kern"
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <linux/magic.h>
+
+#include "weft/abi.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "kern/priv.h"
+#include "weft/knob.h"
+#include "weft.skel.h"
+
+/* The tail of what libbpf said last: with a verifier refusal that is the reason. */
+static _Thread_local char bpf_says[256];
+
+static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[1024];
+
+	if (level > LIBBPF_INFO && !log_enabled(LOG_DEBUG))
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	if (level == LIBBPF_WARN && !strstr(line, "unrecognized data section"))
+		snprintf(bpf_says, sizeof(bpf_says), "%.250s", line);
+	log_debug("libbpf: %s", line);
+	return 0;
+}
+
+static int mkdir_p(const char *path)
+{
+	_free_ char *p = str_dup(str_of(path));
+
+	if (!p)
+		return -ENOMEM;
+	for (char *s = p + 1; *s; s++) {
+		if (*s != '/')
+			continue;
+		*s = '\0';
+		if (mkdir(p, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		*s = '/';
+	}
+	return mkdir(p, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+static int bpffs_ensure(struct errbuf *err)
+{
+	struct statfs fs;
+
+	if (statfs("/sys/fs/bpf", &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700") < 0)
+		return errbuf_set(err, -errno, "no bpffs at /sys/fs/bpf and mounting one failed: %s",
+				  log_strerror(-errno));
+	return 0;
+}
+
+static int pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err)
+{
+	int r = bpffs_ensure(err);
+
+	if (r < 0)
+		return r;
+	k->pin_dir = str_printf("%s/v%d", pin_dir, WEFT_ABI_VERSION);
+	if (!k->pin_dir)
+		return -ENOMEM;
+	r = mkdir_p(k->pin_dir);
+	if (r < 0)
+		return errbuf_set(err, r, "cannot make %s: %s", k->pin_dir, log_strerror(r));
+	return 0;
+}
+
+static int maps_set_pins(struct kern *k)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, k->skel->obj) {
+		char path[512];
+		int r;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", k->pin_dir, bpf_map__name(map));
+		r = bpf_map__set_pin_path(map, path);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int skel_open(struct kern *k, const struct kern_opts *o)
+{
+	int r;
+
+	k->skel = weft__open();
+	if (!k->skel)
+		return -errno;
+	k->skel->rodata->weft_knobs.same_node_mtls = o->same_node_mtls;
+	/* Loaded a second time through libxdp when it is wanted, see uplink.c. */
+	bpf_program__set_autoload(k->skel->progs.weft_uplink_xdp, false);
+	r = maps_set_pins(k);
+	if (r < 0)
+		return r;
+	return weft__load(k->skel);
+}
+
+static struct bpf_link *cgroup_attach(const struct bpf_program *prog, const void *arg)
+{
+	return bpf_program__attach_cgroup(prog, *(const int *)arg);
+}
+
+/* The inode of a cgroup folder is its id; a link on a removed cgroup reports another one. */
+static bool cgroup_good(const struct bpf_link_info *info, const void *arg)
+{
+	struct stat st;
+
+	return info->type == BPF_LINK_TYPE_CGROUP && fstat(*(const int *)arg, &st) == 0 &&
+	       info->cgroup.cgroup_id == st.st_ino;
+}
+
+static int cgroup_hooks_attach(struct kern *k, const char *cgroup, struct errbuf *err)
+{
+	_close_ int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct link_how how = { .attach = cgroup_attach, .still_good = cgroup_good,
+				      .arg = &fd };
+	/* The reading side first: once connect4/6 steer, all they rely on is there. */
+	const struct bpf_program *progs[] = {
+		k->skel->progs.weft_sockops,  k->skel->progs.weft_getpeer4,
+		k->skel->progs.weft_getpeer6, k->skel->progs.weft_connect4,
+		k->skel->progs.weft_connect6,
+	};
+
+	if (fd < 0)
+		return errbuf_set(err, -errno, "cgroup: cannot open %s: %s", cgroup,
+				  log_strerror(-errno));
+	for (size_t i = 0; i < ARRAY_LEN(progs); i++) {
+		char name[64];
+		int r;
+
+		snprintf(name, sizeof(name), "link_%s", bpf_program__name(progs[i]));
+		r = kern_link_ensure(k, progs[i], name, &how);
+		if (r < 0)
+			return errbuf_set(err, r, "cannot attach %s to %s: %s",
+					  bpf_program__name(progs[i]), cgroup, log_strerror(r));
+	}
+	return 0;
+}
+
+static int load_or_replace(struct kern *k, const struct kern_opts *o, struct errbuf *err)
+{
+	int r = skel_open(k, o);
+
+	if (r == -EINVAL) {
+		/* Pins of this version that do not fit: a development build left them. Nothing
+		 * can be adopted, so begin anew; enrolled pods are enrolled again afterwards. */
+		log_warn("pinned maps in %s do not fit this build, replacing them", k->pin_dir);
+		weft__destroy(k->skel);
+		k->skel = NULL;
+		kern_unpin_all(o->pin_dir);
+		r = mkdir_p(k->pin_dir);
+		if (r == 0)
+			r = skel_open(k, o);
+	}
+	if (r < 0)
+		return errbuf_set(err, r, "cannot load the BPF programs: %s%s%s", log_strerror(r),
+				  bpf_says[0] ? ": " : "", bpf_says);
+	return 0;
+}
+
+int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
+{
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct kern *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->stats_fd = -1;
+	/* FIXME: only kernels before 5.11 count BPF memory here; drop when 5.15 is the baseline. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+	libbpf_set_print(on_libbpf);
+	r = pins_prepare(k, o->pin_dir, err);
+	if (r == 0)
+		r = load_or_replace(k, o, err);
+	if (r == 0) {
+		k->fd_origdst = bpf_map__fd(k->skel->maps.weft_origdst);
+		k->fd_own = bpf_map__fd(k->skel->maps.weft_own);
+		k->fd_verdicts = bpf_map__fd(k->skel->maps.weft_verdicts);
+		k->fd_state = bpf_map__fd(k->skel->maps.weft_state);
+		r = cgroup_hooks_attach(k, o->cgroup, err);
+	}
+	if (r < 0) {
+		kern_close(&k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+void kern_close(struct kern **kp)
+{
+	struct kern *k = *kp;
+
+	if (!k)
+		return;
+	*kp = NULL;
+	watch_del(&k->ring_watch);
+	ring_buffer__free(k->ring);
+	vec_for_each(l, &k->links) {
+		bpf_link__disconnect(l->link);
+		bpf_link__destroy(l->link);
+		free(l->path);
+	}
+	vec_fini(&k->links);
+	if (k->stats_fd >= 0)
+		close(k->stats_fd);
+	weft__destroy(k->skel);
+	free(k->pin_dir);
+	free(k);
+}
+
+int kern_unpin_all(const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((e = readdir(d))) {
+		char path[1024];
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (unlink(path) < 0)
+			kern_unpin_all(path);
+	}
+	closedir(d);
+	return rmdir(dir) < 0 ? -errno : 0;
+}
+
+const char *kern_pin_dir(const struct kern *k)
+{
+	return k->pin_dir;
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Typed access to the maps; each function is one or a few bpf(2) calls. */
+#include <string.h>
+
+#include "kern/priv.h"
+#include "weft/knob.h"
+#include "weft.skel.h"
+
+#define MAP_FD(k, name) bpf_map__fd((k)->skel->maps.name)
+
+int kern_pod_set(struct kern *k, uint64_t cookie, const struct weft_pod *pod)
+{
+	return bpf_map_update_elem(MAP_FD(k, weft_pods), &cookie, pod, BPF_ANY);
+}
+
+/* Deleting what is not there is what the caller wanted. */
+static int map_delete(int fd, const void *key)
+{
+	int r = bpf_map_delete_elem(fd, key);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+int kern_pod_del(struct kern *k, uint64_t cookie)
+{
+	return map_delete(MAP_FD(k, weft_pods), &cookie);
+}
+
+/* Walks a hash map. A key deleted meanwhile restarts the kernel's walk, so entries may be
+ * seen twice, never missed; the bound keeps a busy map from holding us for ever. */
+static void map_walk(int fd, void *key, void *next, size_t key_n, void *value, size_t limit,
+		     void (*fn)(void *arg, const void *key, const void *value), void *arg)
+{
+	void *prev = NULL;
+
+	for (size_t i = 0; i < limit && bpf_map_get_next_key(fd, prev, next) == 0; i++) {
+		memcpy(key, next, key_n);
+		prev = key;
+		if (bpf_map_lookup_elem(fd, key, value) == 0)
+			fn(arg, key, value);
+	}
+}
+
+struct pod_walk {
+	void (*fn)(void *arg, uint64_t cookie, const struct weft_pod *p);
+	void *arg;
+};
+
+static void on_pod(void *arg, const void *key, const void *value)
+{
+	const struct pod_walk *w = arg;
+
+	w->fn(w->arg, *(const uint64_t *)key, value);
+}
+
+void kern_pod_each(struct kern *k, void (*fn)(void *arg, uint64_t cookie, const struct weft_pod *p),
+		   void *arg)
+{
+	struct pod_walk w = { fn, arg };
+	struct weft_pod pod;
+	uint64_t key, next;
+
+	map_walk(MAP_FD(k, weft_pods), &key, &next, sizeof(key), &pod, 65536, on_pod, &w);
+}
+
+int kern_listen_set(struct kern *k, const struct weft_addr *a, enum weft_listen_kind kind, int fd)
+{
+	struct weft_listen_key key = { .addr = *a, .kind = kind };
+	uint64_t value = (uint64_t)fd;
+
+	return bpf_map_update_elem(MAP_FD(k, weft_listen), &key, &value, BPF_ANY);
+}
+
+void kern_listen_del(struct kern *k, const struct weft_addr *a, enum weft_listen_kind kind)
+{
+	struct weft_listen_key key = { .addr = *a, .kind = kind };
+
+	bpf_map_delete_elem(MAP_FD(k, weft_listen), &key);
+}
+
+int kern_addr_set(struct kern *k, const struct weft_addr *a, const struct weft_wld *w)
+{
+	return bpf_map_update_elem(MAP_FD(k, weft_addrs), a, w, BPF_ANY);
+}
+
+int kern_addr_del(struct kern *k, const struct weft_addr *a)
+{
+	return map_delete(MAP_FD(k, weft_addrs), a);
+}
+
+struct addr_walk {
+	void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w);
+	void *arg;
+};
+
+static void on_addr(void *arg, const void *key, const void *value)
+{
+	const struct addr_walk *w = arg;
+
+	w->fn(w->arg, key, value);
+}
+
+void kern_addr_each(struct kern *k,
+		    void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w),
+		    void *arg)
+{
+	struct addr_walk w = { fn, arg };
+	struct weft_addr key, next;
+	struct weft_wld value;
+
+	map_walk(MAP_FD(k, weft_addrs), &key, &next, sizeof(key), &value, 1u << 24, on_addr, &w);
+}
+
+int kern_service_set(struct kern *k, const struct weft_svc_key *key, const struct weft_svc *v)
+{
+	return bpf_map_update_elem(MAP_FD(k, weft_services), key, v, BPF_ANY);
+}
+
+int kern_service_del(struct kern *k, const struct weft_svc_key *key)
+{
+	return map_delete(MAP_FD(k, weft_services), key);
+}
+
+struct service_walk {
+	void (*fn)(void *arg, const struct weft_svc_key *key, const struct weft_svc *v);
+	void *arg;
+};
+
+static void on_service(void *arg, const void *key, const void *value)
+{
+	const struct service_walk *w = arg;
+
+	w->fn(w->arg, key, value);
+}
+
+void kern_service_each(struct kern *k,
+		       void (*fn)(void *arg, const struct weft_svc_key *key,
+				  const struct weft_svc *v),
+		       void *arg)
+{
+	struct service_walk w = { fn, arg };
+	struct weft_svc_key key, next;
+	struct weft_svc value;
+
+	map_walk(MAP_FD(k, weft_services), &key, &next, sizeof(key), &value, 1u << 24, on_service, &w);
+}
+
+int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v)
+{
+	return bpf_map_update_elem(MAP_FD(k, weft_slots), key, v, BPF_ANY);
+}
+
+int kern_slot_del(struct kern *k, const struct weft_slot_key *key)
+{
+	return map_delete(MAP_FD(k, weft_slots), key);
+}
+
+uint32_t kern_epoch_any(struct kern *k)
+{
+	struct weft_state s = { 0 };
+	uint32_t zero = 0;
+
+	bpf_map_lookup_elem(k->fd_state, &zero, &s);
+	return s.epoch;
+}
+
+int kern_epoch_bump(struct kern *k)
+{
+	struct weft_state s = { .epoch = kern_epoch_any(k) + 1 };
+	uint32_t zero = 0;
+
+	return bpf_map_update_elem(k->fd_state, &zero, &s, BPF_ANY);
+}
+
+int kern_verdict_set_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port, bool allow)
+{
+	struct weft_verdict_key key = { .src = src, .dst = dst, .port = port };
+	struct weft_verdict v = { .epoch = kern_epoch_any(k),
+				  .kind = allow ? WEFT_VERDICT_ALLOW : WEFT_VERDICT_DENY };
+
+	return bpf_map_update_elem(k->fd_verdicts, &key, &v, BPF_ANY);
+}
+
+void kern_verdict_sweep(struct kern *k)
+{
+	struct weft_verdict_key key, next, *prev = NULL;
+	uint32_t epoch = kern_epoch_any(k);
+	struct weft_verdict v;
+	bool stale = false;
+
+	while (bpf_map_get_next_key(k->fd_verdicts, prev, &next) == 0) {
+		if (stale)
+			bpf_map_delete_elem(k->fd_verdicts, &key);
+		key = next;
+		prev = &key;
+		stale = bpf_map_lookup_elem(k->fd_verdicts, &key, &v) == 0 && v.epoch != epoch;
+	}
+	if (stale)
+		bpf_map_delete_elem(k->fd_verdicts, &key);
+}
+
+int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret)
+{
+	return bpf_map_lookup_elem(k->fd_origdst, key, ret);
+}
+
+int kern_own_mark_any(struct kern *k, int sock_fd)
+{
+	uint32_t one = 1;
+
+	return bpf_map_update_elem(k->fd_own, &sock_fd, &one, BPF_ANY);
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The guard on the uplink: XDP through libxdp's dispatcher where the kernel takes it, as the
+ * only program where not; tcx for devices on which XDP costs more than it saves (a veth with
+ * XDP loses segmentation offload). Control thread.
+ */
+#define LOG_SCOPE "kern"
+#include <net/if.h>
+#include <stdio.h>
+
+#include <linux/if_link.h>
+#include <xdp/libxdp.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "kern/priv.h"
+#include "weft/knob.h"
+#include "weft.skel.h"
+
+static struct bpf_link *tcx_attach(const struct bpf_program *prog, const void *arg)
+{
+	return bpf_program__attach_tcx(prog, (int)*(const uint32_t *)arg, NULL);
+}
+
+static bool tcx_good(const struct bpf_link_info *info, const void *arg)
+{
+	return info->type == BPF_LINK_TYPE_TCX && info->tcx.ifindex == *(const uint32_t *)arg;
+}
+
+/* A second copy of the object for libxdp, which has to load the program itself (as an
+ * extension of its dispatcher); all maps are those of the first copy. */
+static struct bpf_object *object_for_xdp(struct kern *k)
+{
+	const void *elf;
+	size_t elf_n;
+	struct bpf_object *obj;
+	struct bpf_program *prog;
+	struct bpf_map *map;
+
+	elf = weft__elf_bytes(&elf_n);
+	obj = bpf_object__open_mem(elf, elf_n, NULL);
+	if (!obj)
+		return NULL;
+	bpf_object__for_each_program(prog, obj)
+		bpf_program__set_autoload(prog, strcmp(bpf_program__name(prog), "weft_uplink_xdp") == 0);
+	bpf_object__for_each_map(map, obj) {
+		struct bpf_map *own =
+			bpf_object__find_map_by_name(k->skel->obj, bpf_map__name(map));
+
+		if (own && bpf_map__reuse_fd(map, bpf_map__fd(own)) < 0) {
+			bpf_object__close(obj);
+			return NULL;
+		}
+	}
+	return obj;
+}
+
+/* An earlier daemon's program on this device is taken off first: unlike links, a dispatcher
+ * slot cannot be updated in place. The gap is harmless, approvals still need a live tuple. */
+static void xdp_remove_old(uint32_t ifindex)
+{
+	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex((int)ifindex);
+	struct xdp_program *p = NULL;
+
+	if (libxdp_get_error(mp))
+		return;
+	if (xdp_multiprog__is_legacy(mp)) {
+		p = xdp_multiprog__main_prog(mp);
+		if (p && strcmp(xdp_program__name(p), "weft_uplink_xdp") == 0)
+			xdp_program__detach(p, (int)ifindex, xdp_multiprog__attach_mode(mp), 0);
+	} else {
+		while ((p = xdp_multiprog__next_prog(p, mp))) {
+			if (strcmp(xdp_program__name(p), "weft_uplink_xdp") != 0)
+				continue;
+			xdp_program__detach(p, (int)ifindex, xdp_multiprog__attach_mode(mp), 0);
+			break;
+		}
+	}
+	xdp_multiprog__close(mp);
+}
+
+static int xdp_attach(struct kern *k, uint32_t ifindex, struct errbuf *err)
+{
+	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .prog_name = "weft_uplink_xdp");
+	struct xdp_multiprog *mp;
+	int r;
+
+	xdp_remove_old(ifindex);
+	opts.obj = object_for_xdp(k);
+	if (!opts.obj)
+		return -ENOMEM;
+	k->xdp = xdp_program__create(&opts);
+	r = (int)libxdp_get_error(k->xdp);
+	if (r) {
+		k->xdp = NULL;
+		return errbuf_set(err, r, "uplink: libxdp cannot take the program: %s",
+				  log_strerror(r));
+	}
+	r = xdp_program__attach(k->xdp, (int)ifindex, XDP_MODE_NATIVE, 0);
+	if (r < 0)
+		r = xdp_program__attach(k->xdp, (int)ifindex, XDP_MODE_SKB, 0);
+	if (r < 0) {
+		xdp_program__close(k->xdp);
+		k->xdp = NULL;
+		return errbuf_set(err, r, "uplink: cannot attach XDP: %s", log_strerror(r));
+	}
+	mp = xdp_multiprog__get_from_ifindex((int)ifindex);
+	k->xdp_dispatcher = !libxdp_get_error(mp) && !xdp_multiprog__is_legacy(mp);
+	if (!libxdp_get_error(mp))
+		xdp_multiprog__close(mp);
+	return 0;
+}
+
+int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode,
+		       struct errbuf *err)
+{
+	uint32_t ifindex = if_nametoindex(ifname);
+	const struct link_how how = { .attach = tcx_attach, .still_good = tcx_good,
+				      .arg = &ifindex };
+	int r;
+
+	if (mode == UPLINK_OFF)
+		return 0;
+	if (!ifindex)
+		return errbuf_set(err, -ENODEV, "uplink: there is no interface %s", ifname);
+	if (mode == UPLINK_XDP) {
+		kern_link_drop(k, "link_uplink");
+		r = xdp_attach(k, ifindex, err);
+	} else {
+		xdp_remove_old(ifindex);
+		r = kern_link_ensure(k, k->skel->progs.weft_uplink_tcx, "link_uplink", &how);
+		if (r < 0)
+			errbuf_set(err, r, "uplink: cannot attach tcx to %s: %s", ifname,
+				   log_strerror(r));
+	}
+	if (r < 0)
+		return r;
+	k->uplink_ifindex = ifindex;
+	k->uplink_mode = mode;
+	return 0;
+}
+
+void kern_uplink_detach(struct kern *k)
+{
+	kern_link_drop(k, "link_uplink");
+	if (k->xdp) {
+		xdp_remove_old(k->uplink_ifindex);
+		xdp_program__close(k->xdp);
+		k->xdp = NULL;
+	}
+	k->uplink_mode = UPLINK_OFF;
+}
+
+const char *kern_uplink_text(const struct kern *k)
+{
+	switch (k->uplink_mode) {
+	case UPLINK_TCX:
+		return "tcx";
+	case UPLINK_XDP:
+		return k->xdp_dispatcher ? "xdp (dispatcher)" : "xdp (single program)";
+	default:
+		return "off";
+	}
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Builds the lookup tables of a snapshot (index.h). Duplicates that would make a lookup
+ * ambiguous are refused here, with the names of both sides.
+ */
+#include "model/index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "model/lookup.h"
+
+static int table_reserve(struct index_table *t, size_t n)
+{
+	if (n == 0)
+		return 0;
+	t->nodes = calloc(n, sizeof(*t->nodes));
+	if (!t->nodes)
+		return -ENOMEM;
+	t->cap = n;
+	return 0;
+}
+
+static int table_add(struct index_table *t, uint64_t hash, void *obj)
+{
+	struct index_node *node = &t->nodes[t->n];
+	int r;
+
+	BUG_ON(t->n >= t->cap);
+	node->obj = obj;
+	r = hmap_insert(&t->map, &node->node, hash);
+	if (r == 0)
+		t->n++;
+	return r;
+}
+
+static void table_fini(struct index_table *t)
+{
+	hmap_fini(&t->map);
+	free(t->nodes);
+}
+
+void index_free(struct snap_index **px)
+{
+	struct snap_index *x = TAKE_PTR(*px);
+
+	if (!x)
+		return;
+	table_fini(&x->addr);
+	table_fini(&x->uid);
+	table_fini(&x->pod);
+	table_fini(&x->vip);
+	table_fini(&x->hostname);
+	table_fini(&x->svc_key);
+	table_fini(&x->policy_key);
+	free(x->by_id);
+	free(x->by_port_id);
+	free(x->bound);
+	free(x);
+}
+
+static int add_addresses(struct snap_index *x, struct workload *w, struct errbuf *err)
+{
+	char text[IP_TEXT_MAX];
+	int r;
+
+	if (w->host_network)
+		return 0;
+	for (size_t i = 0; i < w->n_addrs; i++) {
+		struct workload *other = lookup_addr(x, &w->addrs[i]);
+
+		if (other == w)
+			continue;
+		if (other)
+			return errbuf_set(err, -EEXIST,
+					  "workload '%s': address %s belongs to workload '%s' already",
+					  w->uid, ip_format(text, &w->addrs[i]), other->uid);
+		r = table_add(&x->addr, hash_addr(&w->addrs[i]), w);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *err)
+{
+	size_t n_addrs = 0;
+	int r;
+
+	for (size_t i = 0; i < s->n_workloads; i++)
+		n_addrs += s->workload[i]->n_addrs;
+	if (table_reserve(&x->uid, s->n_workloads) < 0 ||
+	    table_reserve(&x->pod, s->n_workloads) < 0 || table_reserve(&x->addr, n_addrs) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		struct workload *w = s->workload[i];
+
+		if (lookup_uid(x, str_of(w->uid)))
+			return errbuf_set(err, -EEXIST, "workload '%s': this uid is used twice",
+					  w->uid);
+		r = table_add(&x->uid, hash_str(str_of(w->uid)), w);
+		if (r == 0 && w->name[0] && !lookup_pod(x, w->ns, w->name))
+			r = table_add(&x->pod, hash_pair(w->ns, w->name), w);
+		if (r == 0)
+			r = add_addresses(x, w, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int add_vips(struct snap_index *x, struct service *svc, bool canonical)
+{
+	int r;
+
+	for (size_t i = 0; i < svc->n_vips; i++) {
+		if (svc->canonical != canonical || lookup_vip(x, &svc->vips[i]))
+			continue;
+		r = table_add(&x->vip, hash_addr(&svc->vips[i]), svc);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Canonical ones come first, so that they are the ones found. */
+static int build_shared_names(struct snap *s, struct snap_index *x)
+{
+	int r;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (size_t i = 0; i < s->n_services; i++) {
+			struct service *svc = s->service[i];
+			struct str host = str_of(svc->hostname);
+
+			r = add_vips(x, svc, pass == 0);
+			if (r == 0 && svc->canonical == (pass == 0) && !lookup_hostname(x, host))
+				r = table_add(&x->hostname, hash_str(host), svc);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+static int build_services(struct snap *s, struct snap_index *x, struct errbuf *err)
+{
+	size_t n_vips = 0;
+	int r;
+
+	for (size_t i = 0; i < s->n_services; i++)
+		n_vips += s->service[i]->n_vips;
+	if (table_reserve(&x->svc_key, s->n_services) < 0 ||
+	    table_reserve(&x->hostname, s->n_services) < 0 || table_reserve(&x->vip, n_vips) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct service *svc = s->service[i];
+
+		if (lookup_svc_key(x, str_of(svc->key)))
+			return errbuf_set(err, -EEXIST, "service '%s' is there twice", svc->key);
+		r = table_add(&x->svc_key, hash_str(str_of(svc->key)), svc);
+		if (r < 0)
+			return r;
+	}
+	return build_shared_names(s, x);
+}
+
+/* GLOBAL before NAMESPACE, those by namespace; the file's order inside of each does not
+ * matter to the answer, only to which policy is named as the one that decided. */
+static int bound_cmp(const void *va, const void *vb)
+{
+	const struct policy *a = *(struct policy *const *)va;
+	const struct policy *b = *(struct policy *const *)vb;
+	int r;
+
+	if (a->scope != b->scope)
+		return a->scope < b->scope ? -1 : 1;
+	r = a->scope == SCOPE_NAMESPACE ? strcmp(a->ns, b->ns) : 0;
+	return r ? r : strcmp(a->key, b->key);
+}
+
+static int build_policies(struct snap *s, struct snap_index *x, struct errbuf *err)
+{
+	int r;
+
+	x->bound = calloc(s->n_policies ? s->n_policies : 1, sizeof(struct policy *));
+	if (!x->bound || table_reserve(&x->policy_key, s->n_policies) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_policies; i++) {
+		struct policy *p = s->policy[i];
+
+		if (lookup_policy(x, str_of(p->key)))
+			return errbuf_set(err, -EEXIST, "policy '%s' is there twice", p->key);
+		r = table_add(&x->policy_key, hash_str(str_of(p->key)), p);
+		if (r < 0)
+			return r;
+		if (p->scope == SCOPE_WORKLOAD)
+			continue;
+		x->bound[x->n_bound++] = p;
+		x->n_global += p->scope == SCOPE_GLOBAL;
+	}
+	qsort(x->bound, x->n_bound, sizeof(struct policy *), bound_cmp);
+	return 0;
+}
+
+int index_build_keys(struct snap *s, struct errbuf *err)
+{
+	int r;
+
+	s->index = calloc(1, sizeof(*s->index));
+	if (!s->index)
+		return -ENOMEM;
+	r = build_workloads(s, s->index, err);
+	if (r == 0)
+		r = build_services(s, s->index, err);
+	if (r == 0)
+		r = build_policies(s, s->index, err);
+	return r;
+}
+
+static int workload_id_cmp(const void *va, const void *vb)
+{
+	uint32_t a = (*(struct workload *const *)va)->id, b = (*(struct workload *const *)vb)->id;
+
+	return (a > b) - (a < b);
+}
+
+static int id_port_cmp(const void *va, const void *vb)
+{
+	const struct id_port *a = va, *b = vb;
+
+	return (a->id > b->id) - (a->id < b->id);
+}
+
+int index_build_ids(struct snap *s)
+{
+	struct snap_index *x = s->index;
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_services; i++)
+		n += s->service[i]->n_ports;
+	x->by_id = calloc(s->n_workloads ? s->n_workloads : 1, sizeof(struct workload *));
+	x->by_port_id = calloc(n ? n : 1, sizeof(*x->by_port_id));
+	if (!x->by_id || !x->by_port_id)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_workloads; i++)
+		x->by_id[i] = s->workload[i];
+	qsort(x->by_id, s->n_workloads, sizeof(struct workload *), workload_id_cmp);
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct service *svc = s->service[i];
+
+		for (size_t k = 0; k < svc->n_ports; k++)
+			x->by_port_id[x->n_port_ids++] = (struct id_port){
+				.id = svc->ports[k].id, .port = svc->ports[k].port, .svc = svc
+			};
+	}
+	qsort(x->by_port_id, x->n_port_ids, sizeof(*x->by_port_id), id_port_cmp);
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The lookup tables of one snapshot. Built once, then only read. They point to the objects of
+ * the snapshot and own only themselves, so that an object may stand in several snapshots.
+ */
+#include "base/errbuf.h"
+#include "base/hmap.h"
+#include "model/snap.h"
+
+struct index_node {
+	struct hnode node;
+	void *obj;
+};
+
+struct index_table {
+	struct hmap map;
+	struct index_node *nodes; /* one array for all nodes of the map */
+	size_t n, cap;
+};
+
+struct id_port {
+	uint32_t id;
+	uint16_t port;
+	struct service *svc;
+};
+
+struct snap_index {
+	struct index_table addr, uid, pod;	   /* workloads */
+	struct index_table vip, hostname, svc_key; /* services */
+	struct index_table policy_key;
+	struct workload **by_id; /* sorted by id */
+	struct id_port *by_port_id; /* sorted by id */
+	size_t n_port_ids;
+	struct policy **bound; /* GLOBAL ones, then NAMESPACE ones sorted by namespace */
+	size_t n_bound, n_global;
+};
+
+/* Keys only: what model_build() needs before ids and endpoints are known. -EEXIST with the
+ * name in err, -ENOMEM. Sets s->index, also on failure. */
+int index_build_keys(struct snap *s, struct errbuf *err);
+/* What needs the ids. */
+int index_build_ids(struct snap *s);
+void index_free(struct snap_index **px);

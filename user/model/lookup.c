@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lookups in a snapshot. Called by all workers under RCU; nothing here writes.
+ */
+#include "model/lookup.h"
+
+#include <stdlib.h>
+
+#define table_for_each(pos, t, hash)                                     \
+	for (struct hnode *pos = hmap_first(&(t)->map, (hash)); pos;     \
+	     pos = hmap_next_same(pos))
+#define table_obj(pos) (container_of((pos), struct index_node, node)->obj)
+
+static bool has_addr(const struct weft_addr *addrs, size_t n, const struct weft_addr *a)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ip_eq(&addrs[i], a))
+			return true;
+	return false;
+}
+
+struct workload *lookup_addr(const struct snap_index *x, const struct weft_addr *a)
+{
+	table_for_each(n, &x->addr, hash_addr(a)) {
+		struct workload *w = table_obj(n);
+
+		if (has_addr(w->addrs, w->n_addrs, a))
+			return w;
+	}
+	return NULL;
+}
+
+struct workload *lookup_uid(const struct snap_index *x, struct str uid)
+{
+	table_for_each(n, &x->uid, hash_str(uid)) {
+		struct workload *w = table_obj(n);
+
+		if (str_eq(str_of(w->uid), uid))
+			return w;
+	}
+	return NULL;
+}
+
+struct workload *lookup_pod(const struct snap_index *x, const char *ns, const char *name)
+{
+	table_for_each(n, &x->pod, hash_pair(ns, name)) {
+		struct workload *w = table_obj(n);
+
+		if (strcmp(w->ns, ns) == 0 && strcmp(w->name, name) == 0)
+			return w;
+	}
+	return NULL;
+}
+
+struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip)
+{
+	table_for_each(n, &x->vip, hash_addr(vip)) {
+		struct service *svc = table_obj(n);
+
+		if (has_addr(svc->vips, svc->n_vips, vip))
+			return svc;
+	}
+	return NULL;
+}
+
+struct service *lookup_hostname(const struct snap_index *x, struct str hostname)
+{
+	table_for_each(n, &x->hostname, hash_str(hostname)) {
+		struct service *svc = table_obj(n);
+
+		if (str_eq(str_of(svc->hostname), hostname))
+			return svc;
+	}
+	return NULL;
+}
+
+struct service *lookup_svc_key(const struct snap_index *x, struct str key)
+{
+	table_for_each(n, &x->svc_key, hash_str(key)) {
+		struct service *svc = table_obj(n);
+
+		if (str_eq(str_of(svc->key), key))
+			return svc;
+	}
+	return NULL;
+}
+
+struct policy *lookup_policy(const struct snap_index *x, struct str key)
+{
+	table_for_each(n, &x->policy_key, hash_str(key)) {
+		struct policy *p = table_obj(n);
+
+		if (str_eq(str_of(p->key), key))
+			return p;
+	}
+	return NULL;
+}
+
+struct workload *snap_workload_by_addr(const struct snap *s, const struct weft_addr *a)
+{
+	return lookup_addr(s->index, a);
+}
+
+struct workload *snap_workload_by_uid(const struct snap *s, struct str uid)
+{
+	return lookup_uid(s->index, uid);
+}
+
+struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, const char *name)
+{
+	return lookup_pod(s->index, ns, name);
+}
+
+struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip)
+{
+	return lookup_vip(s->index, vip);
+}
+
+struct service *snap_service_by_hostname(const struct snap *s, struct str hostname)
+{
+	return lookup_hostname(s->index, hostname);
+}
+
+struct service *snap_service_by_key(const struct snap *s, struct str key)
+{
+	return lookup_svc_key(s->index, key);
+}
+
+struct policy *snap_policy_by_key(const struct snap *s, struct str key)
+{
+	return lookup_policy(s->index, key);
+}
+
+static int workload_id_find(const void *key, const void *elem)
+{
+	uint32_t id = *(const uint32_t *)key, at = (*(struct workload *const *)elem)->id;
+
+	return (id > at) - (id < at);
+}
+
+struct workload *snap_workload_by_id(const struct snap *s, uint32_t id)
+{
+	struct workload **at = bsearch(&id, s->index->by_id, s->n_workloads,
+				       sizeof(struct workload *), workload_id_find);
+
+	return at ? *at : NULL;
+}
+
+static int port_id_find(const void *key, const void *elem)
+{
+	uint32_t id = *(const uint32_t *)key, at = ((const struct id_port *)elem)->id;
+
+	return (id > at) - (id < at);
+}
+
+struct service *snap_service_by_port_id(const struct snap *s, uint32_t id, uint16_t *ret_port)
+{
+	const struct snap_index *x = s->index;
+	const struct id_port *at = bsearch(&id, x->by_port_id, x->n_port_ids,
+					   sizeof(*x->by_port_id), port_id_find);
+
+	if (!at)
+		return NULL;
+	if (ret_port)
+		*ret_port = at->port;
+	return at->svc;
+}
+
+/* Does the membership or the service lead some service port to this target port? */
+static bool maps_to(const struct service *svc, const struct workload_service *m, uint16_t target)
+{
+	for (size_t i = 0; i < svc->n_ports; i++) {
+		uint16_t to = svc->ports[i].target_port;
+
+		for (size_t k = 0; k < m->n_ports; k++)
+			if (m->ports[k].service_port == svc->ports[i].port &&
+			    m->ports[k].target_port)
+				to = m->ports[k].target_port;
+		if (to == target)
+			return true;
+	}
+	return false;
+}
+
+struct service *snap_service_of(const struct snap *s, const struct workload *w,
+				uint16_t target_port)
+{
+	for (size_t i = 0; i < w->n_services; i++) {
+		struct service *svc = snap_service_by_key(s, str_of(w->services[i].key));
+
+		if (svc && maps_to(svc, &w->services[i], target_port))
+			return svc;
+	}
+	return NULL;
+}
+
+size_t snap_policies_of_ns(const struct snap *s, const char *ns, struct policy *const **ret)
+{
+	const struct snap_index *x = s->index;
+	size_t lo = x->n_global, hi = x->n_bound, end;
+
+	if (!ns) {
+		*ret = x->bound;
+		return x->n_global;
+	}
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (strcmp(x->bound[mid]->ns, ns) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (end = lo; end < x->n_bound && strcmp(x->bound[end]->ns, ns) == 0; end++)
+		;
+	*ret = x->bound + lo;
+	return end - lo;
+}

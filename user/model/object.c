@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Birth, references and death of the objects of the model. Feeds fill fresh ones, snapshots
+ * and connections hold references; the last one that lets go frees. References are counted
+ * atomically, so they may be dropped on any thread.
+ */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "model/object.h"
+#include "model/snap.h"
+
+/* Most objects have several fields without text: they share this one. */
+static const char empty_text[1] = "";
+
+char *text_empty(void)
+{
+	return (char *)(uintptr_t)empty_text;
+}
+
+static void text_free(char *text)
+{
+	if (text != empty_text)
+		free(text);
+}
+
+static void texts_free(char **texts, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		text_free(texts[i]);
+	free(texts);
+}
+
+/* True for the caller that dropped the last reference. */
+static bool refs_drop(_Atomic uint32_t *refs)
+{
+	uint32_t before = atomic_fetch_sub_explicit(refs, 1, memory_order_acq_rel);
+
+	BUG_ON(before == 0);
+	return before == 1;
+}
+
+static void refs_take(_Atomic uint32_t *refs)
+{
+	uint32_t before = atomic_fetch_add_explicit(refs, 1, memory_order_relaxed);
+
+	BUG_ON(before == 0 || before == UINT32_MAX);
+}
+
+struct workload *workload_new(void)
+{
+	struct workload *w = calloc(1, sizeof(*w));
+
+	if (w)
+		atomic_init(&w->refs, 1);
+	return w;
+}
+
+struct workload *workload_get(struct workload *w)
+{
+	if (w)
+		refs_take(&w->refs);
+	return w;
+}
+
+size_t workload_texts(struct workload *w, char **ret[WORKLOAD_TEXTS])
+{
+	char **const all[] = {
+		&w->uid,	    &w->name,		   &w->ns,	      &w->service_account,
+		&w->trust_domain,   &w->node,		   &w->network,	      &w->cluster,
+		&w->canonical_name, &w->canonical_revision, &w->workload_name, &w->workload_type,
+		&w->hostname,	    &w->region,		   &w->zone,	      &w->subzone,
+		&w->waypoint,	    &w->identity,
+	};
+
+	_Static_assert(sizeof(all) / sizeof(all[0]) == WORKLOAD_TEXTS, "one for each text");
+	for (size_t i = 0; i < WORKLOAD_TEXTS; i++)
+		ret[i] = all[i];
+	return WORKLOAD_TEXTS;
+}
+
+void workload_put(struct workload **pw)
+{
+	struct workload *w = TAKE_PTR(*pw);
+	char **texts[WORKLOAD_TEXTS];
+	size_t n;
+
+	if (!w || !refs_drop(&w->refs))
+		return;
+	n = workload_texts(w, texts);
+	for (size_t i = 0; i < n; i++)
+		text_free(*texts[i]);
+	for (size_t i = 0; i < w->n_services; i++) {
+		text_free(w->services[i].key);
+		free(w->services[i].ports);
+	}
+	free(w->services);
+	texts_free(w->policies, w->n_policies);
+	free(w->addrs);
+	free(w);
+}
+
+struct service *service_new(void)
+{
+	struct service *s = calloc(1, sizeof(*s));
+
+	if (s)
+		atomic_init(&s->refs, 1);
+	return s;
+}
+
+struct service *service_get(struct service *s)
+{
+	if (s)
+		refs_take(&s->refs);
+	return s;
+}
+
+void service_put(struct service **ps)
+{
+	struct service *s = TAKE_PTR(*ps);
+
+	if (!s || !refs_drop(&s->refs))
+		return;
+	for (size_t i = 0; i < s->n_endpoints; i++)
+		workload_put(&s->endpoints[i].w);
+	free(s->endpoints);
+	texts_free(s->sans, s->n_sans);
+	text_free(s->key);
+	text_free(s->name);
+	text_free(s->ns);
+	text_free(s->hostname);
+	text_free(s->waypoint);
+	free(s->vips);
+	free(s->ports);
+	free(s);
+}
+
+struct policy *policy_new(void)
+{
+	struct policy *p = calloc(1, sizeof(*p));
+
+	if (p)
+		atomic_init(&p->refs, 1);
+	return p;
+}
+
+struct policy *policy_get(struct policy *p)
+{
+	if (p)
+		refs_take(&p->refs);
+	return p;
+}
+
+static void string_matches_free(struct string_match *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		text_free(m[i].text);
+	free(m);
+}
+
+static void sa_matches_free(struct sa_match *m, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		text_free(m[i].ns);
+		text_free(m[i].sa);
+	}
+	free(m);
+}
+
+static void match_fini(struct match *m)
+{
+	string_matches_free(m->namespaces, m->n_namespaces);
+	string_matches_free(m->not_namespaces, m->n_not_namespaces);
+	string_matches_free(m->principals, m->n_principals);
+	string_matches_free(m->not_principals, m->n_not_principals);
+	sa_matches_free(m->service_accounts, m->n_service_accounts);
+	sa_matches_free(m->not_service_accounts, m->n_not_service_accounts);
+	free(m->source_ips);
+	free(m->not_source_ips);
+	free(m->destination_ips);
+	free(m->not_destination_ips);
+	free(m->destination_ports);
+	free(m->not_destination_ports);
+}
+
+static void rule_fini(struct rule *rule)
+{
+	for (size_t i = 0; i < rule->n_clauses; i++) {
+		struct clause *c = &rule->clauses[i];
+
+		for (size_t k = 0; k < c->n_matches; k++)
+			match_fini(&c->matches[k]);
+		free(c->matches);
+	}
+	free(rule->clauses);
+}
+
+void policy_put(struct policy **pp)
+{
+	struct policy *p = TAKE_PTR(*pp);
+
+	if (!p || !refs_drop(&p->refs))
+		return;
+	for (size_t i = 0; i < p->n_rules; i++)
+		rule_fini(&p->rules[i]);
+	free(p->rules);
+	text_free(p->key);
+	text_free(p->name);
+	text_free(p->ns);
+	free(p);
+}
+
+void model_input_drop(struct model_input *in)
+{
+	for (size_t i = 0; i < in->n_services; i++)
+		service_put(&in->service[i]);
+	for (size_t i = 0; i < in->n_workloads; i++)
+		workload_put(&in->workload[i]);
+	for (size_t i = 0; i < in->n_policies; i++)
+		policy_put(&in->policy[i]);
+	free(in->service);
+	free(in->workload);
+	free(in->policy);
+	*in = (struct model_input){ 0 };
+}

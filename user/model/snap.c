@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The model: builds snapshots and publishes them. One thread builds and publishes; any number
+ * of threads read under RCU. A failed build leaves no trace that a reader or a later build
+ * could see, except that it may have used up numbers.
+ */
+#include "model/snap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <urcu/urcu-qsbr.h>
+
+#include "codec/spiffe.h"
+#include "model/ids.h"
+#include "model/index.h"
+#include "model/object.h"
+
+struct model {
+	struct snap *current; /* RCU */
+	struct ids workload_ids, service_ids;
+	uint64_t version;
+	bool published; /* something was, beyond the empty one of model_new() */
+};
+
+void snap_free(struct snap **ps)
+{
+	struct snap *s = TAKE_PTR(*ps);
+	struct model_input in;
+
+	if (!s)
+		return;
+	in = (struct model_input){
+		.workload = s->workload, .n_workloads = s->n_workloads,
+		.service = s->service,	 .n_services = s->n_services,
+		.policy = s->policy,	 .n_policies = s->n_policies,
+	};
+	index_free(&s->index);
+	model_input_drop(&in);
+	free(s);
+}
+
+static void text_default(char **text)
+{
+	if (!*text)
+		*text = text_empty();
+}
+
+static int key_default(char **key, const char *ns, const char *name)
+{
+	if (*key)
+		return 0;
+	*key = str_printf("%s/%s", ns, name);
+	return *key ? 0 : -ENOMEM;
+}
+
+static int workload_defaults(struct workload *w)
+{
+	char **texts[WORKLOAD_TEXTS];
+	size_t n = workload_texts(w, texts);
+	bool has_identity = w->identity;
+
+	for (size_t i = 0; i < n; i++)
+		text_default(texts[i]);
+	for (size_t i = 0; i < w->n_services; i++)
+		text_default(&w->services[i].key);
+	for (size_t i = 0; i < w->n_policies; i++)
+		text_default(&w->policies[i]);
+	if (!has_identity) {
+		struct spiffe id = { str_of(w->trust_domain), str_of(w->ns),
+				     str_of(w->service_account) };
+		char *text = spiffe_format(&id);
+
+		if (!text)
+			return -ENOMEM;
+		w->identity = text;
+	}
+	return 0;
+}
+
+static int service_defaults(struct service *svc)
+{
+	text_default(&svc->name);
+	text_default(&svc->ns);
+	text_default(&svc->hostname);
+	text_default(&svc->waypoint);
+	for (size_t i = 0; i < svc->n_sans; i++)
+		text_default(&svc->sans[i]);
+	return key_default(&svc->key, svc->ns, svc->hostname);
+}
+
+static int policy_defaults(struct policy *p)
+{
+	text_default(&p->name);
+	text_default(&p->ns);
+	return key_default(&p->key, p->ns, p->name);
+}
+
+static int snap_defaults(struct snap *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->n_workloads; i++)
+		r = workload_defaults(s->workload[i]);
+	for (size_t i = 0; r == 0 && i < s->n_services; i++)
+		r = service_defaults(s->service[i]);
+	for (size_t i = 0; r == 0 && i < s->n_policies; i++)
+		r = policy_defaults(s->policy[i]);
+	return r;
+}
+
+static int give_service_ids(struct model *m, struct service *svc)
+{
+	int r = ids_give(&m->service_ids, str_of(svc->key), NULL, 0, 0, &svc->id);
+
+	for (size_t i = 0; r == 0 && i < svc->n_ports; i++) {
+		struct service_port *port = &svc->ports[i];
+		_free_ char *name = str_printf("%s:%u", svc->key, port->port);
+
+		if (!name)
+			return -ENOMEM;
+		r = ids_give(&m->service_ids, str_of(name), svc->vips, svc->n_vips, port->port,
+			     &port->id);
+	}
+	return r;
+}
+
+static int give_ids(struct model *m, struct snap *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < s->n_workloads; i++) {
+		struct workload *w = s->workload[i];
+
+		/* The address of a node says nothing about which of its workloads had the id. */
+		r = ids_give(&m->workload_ids, str_of(w->uid), w->addrs,
+			     w->host_network ? 0 : w->n_addrs, 0, &w->id);
+	}
+	for (size_t i = 0; r == 0 && i < s->n_services; i++)
+		r = give_service_ids(m, s->service[i]);
+	return r;
+}
+
+/* Calls for each {service, membership} whose endpoint is to be listed: once to count, once to
+ * fill. */
+static void link_endpoints(struct snap *s, bool fill)
+{
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		struct workload *w = s->workload[i];
+
+		for (size_t k = 0; k < w->n_services; k++) {
+			struct workload_service *m = &w->services[k];
+			struct service *svc = snap_service_by_key(s, str_of(m->key));
+
+			if (!svc || (w->status != WORKLOAD_HEALTHY && !svc->allow_unhealthy))
+				continue;
+			if (fill)
+				svc->endpoints[svc->n_endpoints] = (struct endpoint){
+					.w = workload_get(w), .ports = m->ports, .n_ports = m->n_ports
+				};
+			svc->n_endpoints++;
+		}
+	}
+}
+
+static int resolve_endpoints(struct snap *s)
+{
+	link_endpoints(s, false);
+	for (size_t i = 0; i < s->n_services; i++) {
+		struct service *svc = s->service[i];
+		size_t n = svc->n_endpoints;
+
+		svc->n_endpoints = 0;
+		if (n == 0)
+			continue;
+		svc->endpoints = calloc(n, sizeof(*svc->endpoints));
+		if (!svc->endpoints) {
+			/* The counts of those behind must not survive: nothing is there yet. */
+			for (; i < s->n_services; i++)
+				s->service[i]->n_endpoints = 0;
+			return -ENOMEM;
+		}
+	}
+	link_endpoints(s, true);
+	return 0;
+}
+
+int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret)
+{
+	cleanup_with(snap_free) struct snap *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s) {
+		model_input_drop(in);
+		return errbuf_set(err, -ENOMEM, "out of memory");
+	}
+	s->workload = in->workload;
+	s->n_workloads = in->n_workloads;
+	s->service = in->service;
+	s->n_services = in->n_services;
+	s->policy = in->policy;
+	s->n_policies = in->n_policies;
+	*in = (struct model_input){ 0 };
+
+	r = snap_defaults(s);
+	if (r == 0)
+		r = index_build_keys(s, err);
+	if (r == 0)
+		r = resolve_endpoints(s);
+	if (r == 0)
+		r = give_ids(m, s);
+	if (r == 0)
+		r = index_build_ids(s);
+	if (r < 0)
+		return errbuf_set(err, r, r == -ENOSPC ? "all ids are used up" : "out of memory");
+	s->version = ++m->version;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+void model_publish(struct model *m, struct snap *s)
+{
+	struct snap *old = m->current;
+
+	ids_adoption_end(&m->workload_ids);
+	ids_adoption_end(&m->service_ids);
+	ids_forget(&m->workload_ids, s->n_workloads);
+	ids_forget(&m->service_ids, s->n_services + s->index->n_port_ids);
+	m->published = true;
+	rcu_assign_pointer(m->current, s);
+	urcu_qsbr_synchronize_rcu();
+	snap_free(&old);
+}
+
+const struct snap *model_snap(const struct model *m)
+{
+	return rcu_dereference(m->current);
+}
+
+int model_new(struct model **ret)
+{
+	struct model *m = calloc(1, sizeof(*m));
+	struct model_input none = { 0 };
+	int r;
+
+	if (!m)
+		return -ENOMEM;
+	r = model_build(m, &none, NULL, &m->current);
+	if (r < 0) {
+		free(m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void model_free(struct model **pm)
+{
+	struct model *m = TAKE_PTR(*pm);
+
+	if (!m)
+		return;
+	snap_free(&m->current);
+	ids_fini(&m->workload_ids);
+	ids_fini(&m->service_ids);
+	free(m);
+}
+
+int model_adopt_workload_id(struct model *m, const struct weft_addr *addr, uint32_t id)
+{
+	struct weft_ep ep = { .addr = *addr };
+
+	return m->published ? -EBUSY : ids_adopt(&m->workload_ids, &ep, id);
+}
+
+int model_adopt_service_id(struct model *m, const struct weft_addr *vip, uint16_t port,
+			   uint32_t id)
+{
+	struct weft_ep ep = { .addr = *vip, .port = port };
+
+	return m->published ? -EBUSY : ids_adopt(&m->service_ids, &ep, id);
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Snapshot -> kernel tables; see mesh.h. The shadow mirrors what the kernel holds. */
+#define LOG_SCOPE "mesh"
+#include "pod/mesh.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "kern/kern.h"
+#include "lb/pick.h"
+#include "pod/mesh_priv.h"
+
+static void write_failed(struct mesh *m, const char *table, int r)
+{
+	if (m->stats.errors++ == 0)
+		log_error("%s: cannot write: %s; is the map full (weft bpf)?", table,
+			  log_strerror(r));
+}
+
+/* ---- addresses ---- */
+
+static struct addr_node *addr_find(struct mesh *m, const struct weft_addr *a, uint64_t hash)
+{
+	struct hnode *n;
+
+	for (n = hmap_first(&m->addrs, hash); n; n = hmap_next_same(n)) {
+		struct addr_node *an = container_of(n, struct addr_node, by_addr);
+
+		if (ip_eq(&an->addr, a))
+			return an;
+	}
+	return NULL;
+}
+
+static int addr_want(struct mesh *m, const struct weft_addr *a, const struct weft_wld *w)
+{
+	uint64_t hash = hash_bytes(a, sizeof(*a));
+	struct addr_node *an = addr_find(m, a, hash);
+	int r;
+
+	if (!an) {
+		an = calloc(1, sizeof(*an));
+		if (!an)
+			return -ENOMEM;
+		an->addr = *a;
+		an->value.workload = ~0u; /* differs from everything */
+		r = hmap_insert(&m->addrs, &an->by_addr, hash);
+		if (r < 0) {
+			free(an);
+			return r;
+		}
+	}
+	an->round = m->round;
+	if (memcmp(&an->value, w, sizeof(*w)) == 0)
+		return 0;
+	r = kern_addr_set(m->kern, a, w);
+	m->stats.writes++;
+	if (r < 0) {
+		write_failed(m, "weft_addrs", r);
+		return r;
+	}
+	an->value = *w;
+	return 0;
+}
+
+static void addrs_drop_old(struct mesh *m)
+{
+	hmap_for_each_safe(n, &m->addrs) {
+		struct addr_node *an = container_of(n, struct addr_node, by_addr);
+
+		if (an->round == m->round)
+			continue;
+		kern_addr_del(m->kern, &an->addr);
+		m->stats.writes++;
+		hmap_remove(&m->addrs, n);
+		free(an);
+	}
+}
+
+static int addrs_sync(struct mesh *m, const struct snap *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->n_workloads && r != -ENOMEM; i++) {
+		const struct workload *w = s->workload[i];
+		struct weft_wld v = { .workload = w->id };
+
+		/* Host-network pods share the node's address: it is nobody's identity. */
+		if (w->host_network)
+			continue;
+		if (w->protocol == TUNNEL_HBONE)
+			v.flags |= WEFT_WLD_HBONE;
+		if (pods_has_workload(m->pods, w->id))
+			v.flags |= WEFT_WLD_LOCAL;
+		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++)
+			r = addr_want(m, &w->addrs[j], &v);
+	}
+	for (size_t i = 0; i < s->n_services && r != -ENOMEM; i++) {
+		const struct service *svc = s->service[i];
+		const struct weft_wld v = { .flags = WEFT_WLD_SERVICE };
+
+		for (size_t j = 0; j < svc->n_vips && r != -ENOMEM; j++)
+			if (svc->lb_mode != LB_PASSTHROUGH &&
+			    !snap_workload_by_addr(s, &svc->vips[j]))
+				r = addr_want(m, &svc->vips[j], &v);
+	}
+	return r == -ENOMEM ? r : 0;
+}
+
+/* ---- services ---- */
+
+static struct svc_node *svc_find(struct mesh *m, const struct weft_svc_key *key, uint64_t hash)
+{
+	struct hnode *n;
+
+	for (n = hmap_first(&m->services, hash); n; n = hmap_next_same(n)) {
+		struct svc_node *sn = container_of(n, struct svc_node, by_key);
+
+		if (memcmp(&sn->key, key, sizeof(*key)) == 0)
+			return sn;
+	}
+	return NULL;
+}
+
+static struct svc_node *svc_get(struct mesh *m, const struct weft_svc_key *key)
+{
+	uint64_t hash = hash_bytes(key, sizeof(*key));
+	struct svc_node *sn = svc_find(m, key, hash);
+
+	if (sn)
+		return sn;
+	sn = calloc(1, sizeof(*sn));
+	if (!sn)
+		return NULL;
+	sn->key = *key;
+	if (hmap_insert(&m->services, &sn->by_key, hash) < 0) {
+		free(sn);
+		return NULL;
+	}
+	return sn;
+}
+
+static uint32_t slot_bit(const struct weft_svc_key *key)
+{
+	return ip_is_v4(&key->vip) ? 0 : WEFT_SLOT_V6;
+}
+
+static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id,
+			const struct lb_choice *c, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct weft_slot_key key = { .service = id, .n = (uint32_t)i | slot_bit(&sn->key) };
+		struct weft_slot v = { .ep = c[i].ep };
+		int r;
+
+		if (i < sn->n_slots && sn->value.service == id &&
+		    memcmp(&sn->slots[i], &v.ep, sizeof(v.ep)) == 0)
+			continue;
+		r = kern_slot_set(m->kern, &key, &v);
+		m->stats.writes++;
+		if (r < 0)
+			write_failed(m, "weft_slots", r);
+	}
+}
+
+static void slots_delete(struct mesh *m, const struct svc_node *sn, size_t from)
+{
+	for (size_t i = from; i < sn->n_slots; i++) {
+		struct weft_slot_key key = { .service = sn->value.service,
+					     .n = (uint32_t)i | slot_bit(&sn->key) };
+
+		kern_slot_del(m->kern, &key);
+		m->stats.writes++;
+	}
+}
+
+static int slots_remember(struct svc_node *sn, const struct lb_choice *c, size_t n)
+{
+	struct weft_ep *eps = calloc(n ? n : 1, sizeof(*eps));
+
+	if (!eps)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		eps[i] = c[i].ep;
+	free(sn->slots);
+	sn->slots = eps;
+	sn->n_slots = n;
+	return 0;
+}
+
+/* Slots first, then the entry that makes them visible, then the slots it no longer shows. */
+static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
+		    const struct lb_choice *c, size_t n)
+{
+	struct weft_svc v = { .service = id, .n_slots = (uint32_t)n };
+	struct svc_node *sn = svc_get(m, key);
+	int r;
+
+	if (!sn)
+		return -ENOMEM;
+	sn->round = m->round;
+	slots_write(m, sn, id, c, n);
+	if (memcmp(&sn->value, &v, sizeof(v)) != 0) {
+		r = kern_service_set(m->kern, key, &v);
+		m->stats.writes++;
+		if (r < 0)
+			write_failed(m, "weft_services", r);
+	}
+	slots_delete(m, sn, sn->value.service == id ? n : 0);
+	sn->value = v;
+	return slots_remember(sn, c, n);
+}
+
+static void services_drop_old(struct mesh *m)
+{
+	hmap_for_each_safe(n, &m->services) {
+		struct svc_node *sn = container_of(n, struct svc_node, by_key);
+
+		if (sn->round == m->round)
+			continue;
+		kern_service_del(m->kern, &sn->key);
+		slots_delete(m, sn, 0);
+		m->stats.writes++;
+		hmap_remove(&m->services, n);
+		free(sn->slots);
+		free(sn);
+	}
+}
+
+static int service_sync(struct mesh *m, const struct snap *s, const struct service *svc,
+			const struct lb_from *from)
+{
+	for (size_t i = 0; i < svc->n_vips; i++) {
+		bool v4 = ip_is_v4(&svc->vips[i]);
+
+		/* Of several services with one VIP, the one that the relay would find. */
+		if (snap_service_by_vip(s, &svc->vips[i]) != svc)
+			continue;
+		for (size_t j = 0; j < svc->n_ports; j++) {
+			const struct weft_svc_key key = { .vip = svc->vips[i],
+							  .port = svc->ports[j].port };
+			_free_ struct lb_choice *c = NULL;
+			int n = lb_slots(svc, from, svc->ports[j].port, v4, &c), r;
+
+			if (n == -ENOMEM)
+				return n;
+			r = svc_want(m, &key, svc->ports[j].id, c, n > 0 ? (size_t)n : 0);
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}
+
+/* This node's place: that of any of its workloads. */
+static void from_node(struct mesh *m, const struct snap *s, struct lb_from *ret)
+{
+	*ret = (struct lb_from){ "", "", "", m->node, "", "" };
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		const struct workload *w = s->workload[i];
+
+		if (strcmp(w->node, m->node) != 0)
+			continue;
+		*ret = (struct lb_from){ w->region, w->zone, w->subzone, w->node, w->cluster,
+					 w->network };
+		return;
+	}
+}
+
+int mesh_sync(struct mesh *m, const struct snap *s)
+{
+	struct lb_from from;
+	int r;
+
+	m->round++;
+	from_node(m, s, &from);
+	r = addrs_sync(m, s);
+	for (size_t i = 0; i < s->n_services && r == 0; i++)
+		if (s->service[i]->lb_mode != LB_PASSTHROUGH)
+			r = service_sync(m, s, s->service[i], &from);
+	if (r < 0) {
+		log_error("kernel tables are not complete: %s", log_strerror(r));
+		return r; /* and nothing is removed */
+	}
+	services_drop_old(m);
+	addrs_drop_old(m);
+	return 0;
+}
+
+/* ---- life ---- */
+
+static void adopt_addr(void *arg, const struct weft_addr *a, const struct weft_wld *w)
+{
+	struct mesh *m = arg;
+	struct addr_node *an = calloc(1, sizeof(*an));
+
+	if (!an)
+		return;
+	an->addr = *a;
+	an->value = *w;
+	if (hmap_insert(&m->addrs, &an->by_addr, hash_bytes(a, sizeof(*a))) < 0)
+		free(an);
+	else if (w->workload)
+		model_adopt_workload_id(m->model, a, w->workload);
+}
+
+static void adopt_service(void *arg, const struct weft_svc_key *key, const struct weft_svc *v)
+{
+	struct mesh *m = arg;
+	struct svc_node *sn = svc_get(m, key);
+
+	if (!sn)
+		return;
+	sn->value = *v;
+	/* The slots themselves are written again; their number says what to delete. */
+	sn->slots = calloc(v->n_slots ? v->n_slots : 1, sizeof(*sn->slots));
+	sn->n_slots = sn->slots ? v->n_slots : 0;
+	model_adopt_service_id(m->model, &key->vip, key->port, v->service);
+}
+
+int mesh_new(struct kern *k, struct model *model, struct pods *pods, const char *node,
+	     struct mesh **ret)
+{
+	struct mesh *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->kern = k;
+	m->model = model;
+	m->pods = pods;
+	m->node = node;
+	kern_addr_each(k, adopt_addr, m);
+	kern_service_each(k, adopt_service, m);
+	*ret = m;
+	return 0;
+}
+
+void mesh_free(struct mesh **mp)
+{
+	struct mesh *m = *mp;
+
+	if (!m)
+		return;
+	*mp = NULL;
+	hmap_for_each_safe(n, &m->addrs)
+		free(container_of(n, struct addr_node, by_addr));
+	hmap_fini(&m->addrs);
+	hmap_for_each_safe(n, &m->services) {
+		struct svc_node *sn = container_of(n, struct svc_node, by_key);
+
+		free(sn->slots);
+		free(sn);
+	}
+	hmap_fini(&m->services);
+	free(m);
+}
+
+void mesh_stats(const struct mesh *m, struct mesh_stats *ret)
+{
+	*ret = m->stats;
+	ret->addrs = m->addrs.n;
+	ret->services = m->services.n;
+}

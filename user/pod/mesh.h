@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * What the kernel knows of the mesh: the tables weft_addrs, weft_services and weft_slots,
+ * kept equal to a snapshot and to the set of pods enrolled here, and the cache of verdicts.
+ * Only differences are written; what a reader depends on is written first and removed last.
+ * Control thread only.
+ */
+#include <stdint.h>
+
+#include "base/errbuf.h"
+#include "model/snap.h"
+#include "pod/pods.h"
+
+struct mesh;
+
+struct mesh_stats {
+	uint64_t addrs, services, slots; /* entries held */
+	uint64_t writes, errors;
+	uint64_t eager_verdicts; /* installed by the last mesh_verdicts() */
+};
+
+/* Takes over what an earlier daemon left in the maps; ids go to the model (adopt). */
+int mesh_new(struct kern *k, struct model *m, struct pods *pods, const char *node,
+	     struct mesh **ret);
+void mesh_free(struct mesh **m);
+/* Writes the difference to s. A full map is logged and counted and the rest is written all
+ * the same; -ENOMEM leaves what is there and removes nothing. */
+int mesh_sync(struct mesh *m, const struct snap *s);
+/* New epoch: verdicts for pairs of local pods and declared ports are made again, live direct
+ * connections are judged again, and those denied now are destroyed. */
+void mesh_verdicts(struct mesh *m, const struct snap *s);
+void mesh_stats(const struct mesh *m, struct mesh_stats *ret);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * pod: enrolment of this node's pods. It owns, per pod: the open netns, the listeners inside
+ * it, its kernel entries, its routing for source addresses, its certificate wish. A pod is
+ * known by its netns cookie; its name only says which workload of the mesh it is.
+ * Control thread only.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/errbuf.h"
+#include "base/list.h"
+#include "conn/conn.h"
+#include "model/snap.h"
+
+struct ident_store;
+struct kern;
+struct loop;
+struct pods;
+
+struct pods_opts {
+	struct kern *kern;
+	struct model *model;
+	struct ident_store *ident;
+	struct loop *loop;
+	const char *run_dir, *node;
+	/* To every worker: serve this pod's socket / stop serving it (returns when all have
+	 * stopped, because the sockets are closed next). */
+	void (*on_listen)(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
+	void (*on_unlisten)(void *arg, struct conn_local *l);
+	void (*on_change)(void *arg); /* the set of enrolled workloads changed */
+	void *arg;
+};
+
+enum pod_state { POD_ENROLLED, POD_NOT_IN_MESH, POD_GONE };
+
+struct pod {
+	struct list node;
+	struct conn_local *local;
+	char *netns_path;
+	int fd[3]; /* by enum conn_listen */
+	uint32_t veth_ifindex;
+	uint32_t workload; /* id, 0: the mesh file does not know it */
+	char *wanted;	   /* identity asked from ident/, NULL none */
+	bool guarded, attached, in_map;
+	uint64_t since_s;
+};
+
+int pods_new(const struct pods_opts *o, struct pods **ret);
+/* Stops serving; kernel entries stay, so the pods fail closed until the next daemon. */
+void pods_free(struct pods **p);
+
+/* Idempotent for the same namespace. -EEXIST is never returned: a pod that came back with a
+ * new netns replaces the old enrolment. Errors have their sentence. */
+int pods_enrol(struct pods *p, const char *ns, const char *name, const char *netns_path,
+	       struct errbuf *err, struct pod **ret);
+int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf *err);
+/* Enrols again what an earlier daemon left in run_dir/pods, as far as the kernel agrees, and
+ * removes kernel entries of pods that are gone. */
+void pods_restore(struct pods *p);
+/* After a new snapshot: workload ids and identities. */
+void pods_sync(struct pods *p, const struct snap *s);
+void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), void *arg);
+bool pods_has_workload(const struct pods *p, uint32_t workload);
+enum pod_state pod_state(const struct pod *pod);
+/* route.c: inside the pod's netns. */
+int pod_route_setup(int netns_fd, struct errbuf *err);
+/* Addresses of the pod and its host-side interface (0 if not found). */
+int pod_inspect(int netns_fd, struct weft_addr *ret_v4, struct weft_addr *ret_v6,
+		uint32_t *ret_veth);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a pod's netns needs, so that weftd can connect to its application from the client's
+ * address: replies must come back to weftd's socket instead of leaving by eth0. The SYN of
+ * that leg carries a mark; tcp_fwmark_accept gives the mark to the application's socket; a
+ * rule sends marked packets to a table where everything is local. No netfilter, no conntrack.
+ * Also finds out what the pod looks like: addresses and the other end of its interface.
+ */
+#define LOG_SCOPE "pod"
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/fib_rules.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+
+#include "base/log.h"
+#include "base/own.h"
+#include "io/netns.h"
+#include "pod/pods.h"
+#include "weft/abi.h"
+
+static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh)
+{
+	_Alignas(8) char buf[8192];
+	ssize_t n;
+
+	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	nlh->nlmsg_seq = 1;
+	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
+		return -errno;
+	n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+	if (n < 0)
+		return -errno;
+	return mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0 ? -errno
+											 : 0;
+}
+
+static int rule_add(struct mnl_socket *nl, uint8_t family)
+{
+	_Alignas(8) char buf[8192];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct fib_rule_hdr *r;
+
+	nlh->nlmsg_type = RTM_NEWRULE;
+	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
+	r->family = family;
+	r->action = FR_ACT_TO_TBL;
+	mnl_attr_put_u32(nlh, FRA_TABLE, WEFT_ROUTE_TABLE);
+	mnl_attr_put_u32(nlh, FRA_FWMARK, WEFT_ROUTE_MARK);
+	mnl_attr_put_u32(nlh, FRA_FWMASK, 0xfff);
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, 100);
+	return nl_talk(nl, nlh);
+}
+
+static int route_add(struct mnl_socket *nl, uint8_t family)
+{
+	_Alignas(8) char buf[8192];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct rtmsg *rt;
+
+	nlh->nlmsg_type = RTM_NEWROUTE;
+	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
+	rt->rtm_family = family;
+	rt->rtm_protocol = RTPROT_STATIC;
+	rt->rtm_type = RTN_LOCAL;
+	rt->rtm_scope = RT_SCOPE_HOST;
+	mnl_attr_put_u32(nlh, RTA_TABLE, WEFT_ROUTE_TABLE);
+	mnl_attr_put_u32(nlh, RTA_OIF, 1); /* lo */
+	return nl_talk(nl, nlh);
+}
+
+static int sysctl_write(const char *path, const char *value)
+{
+	_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
+static int setup_here(void *arg)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	int r;
+
+	(void)arg;
+	if (!nl)
+		return -errno;
+	r = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
+	for (int i = 0; i < 2 && r == 0; i++) {
+		uint8_t family = i ? AF_INET6 : AF_INET;
+
+		r = rule_add(nl, family);
+		if (r == 0 || r == -EEXIST)
+			r = route_add(nl, family);
+		/* A pod without IPv6 has no rules of that family either. */
+		if (r == -EEXIST || (i && r == -EAFNOSUPPORT) || (i && r == -EOPNOTSUPP))
+			r = 0;
+	}
+	mnl_socket_close(nl);
+	if (r == 0)
+		r = sysctl_write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1");
+	return r;
+}
+
+int pod_route_setup(int netns_fd, struct errbuf *err)
+{
+	int r = netns_run(netns_fd, setup_here, NULL);
+
+	return r < 0 ? errbuf_set(err, r, "cannot set up routing in the pod: %s", log_strerror(r))
+		     : 0;
+}
+
+struct inspect {
+	struct weft_addr v4, v6;
+	uint32_t peer; /* IFLA_LINK of the interface that has the address */
+	char ifname[IF_NAMESIZE];
+};
+
+static bool is_link_local(const struct weft_addr *a)
+{
+	return !ip_is_v4(a) && a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80;
+}
+
+static int on_link_attr(const struct nlattr *a, void *data)
+{
+	if (mnl_attr_get_type(a) == IFLA_LINK)
+		*(uint32_t *)data = mnl_attr_get_u32(a);
+	return MNL_CB_OK;
+}
+
+static int on_link(const struct nlmsghdr *nlh, void *data)
+{
+	mnl_attr_parse(nlh, sizeof(struct ifinfomsg), on_link_attr, data);
+	return MNL_CB_OK;
+}
+
+/* IFLA_LINK of an interface: for a veth the index of its peer, in the peer's netns. */
+static uint32_t link_peer(const char *ifname)
+{
+	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	_Alignas(8) char buf[16384];
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct ifinfomsg *ifi;
+	uint32_t peer = 0;
+	ssize_t n;
+
+	if (!nl)
+		return 0;
+	nlh->nlmsg_type = RTM_GETLINK;
+	nlh->nlmsg_flags = NLM_F_REQUEST;
+	ifi = mnl_nlmsg_put_extra_header(nlh, sizeof(*ifi));
+	ifi->ifi_family = AF_UNSPEC;
+	ifi->ifi_index = (int)if_nametoindex(ifname);
+	if (ifi->ifi_index && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) == 0 &&
+	    mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) > 0) {
+		n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
+		if (n > 0)
+			mnl_cb_run(buf, (size_t)n, 0, 0, on_link, &peer);
+	}
+	mnl_socket_close(nl);
+	return peer;
+}
+
+static int inspect_here(void *arg)
+{
+	struct inspect *in = arg;
+	struct ifaddrs *list, *i;
+
+	if (getifaddrs(&list) < 0)
+		return -errno;
+	for (i = list; i; i = i->ifa_next) {
+		struct weft_ep ep;
+
+		if (!i->ifa_addr || (i->ifa_flags & IFF_LOOPBACK) ||
+		    ip_from_sockaddr(i->ifa_addr, &ep) < 0 || is_link_local(&ep.addr))
+			continue;
+		if (ip_is_v4(&ep.addr) && ip_is_any(&in->v4))
+			in->v4 = ep.addr;
+		else if (!ip_is_v4(&ep.addr) && ip_is_any(&in->v6))
+			in->v6 = ep.addr;
+		if (!in->ifname[0])
+			snprintf(in->ifname, sizeof(in->ifname), "%s", i->ifa_name);
+	}
+	freeifaddrs(list);
+	if (in->ifname[0])
+		in->peer = link_peer(in->ifname);
+	return ip_is_any(&in->v4) && ip_is_any(&in->v6) ? -EADDRNOTAVAIL : 0;
+}
+
+int pod_inspect(int netns_fd, struct weft_addr *ret_v4, struct weft_addr *ret_v6,
+		uint32_t *ret_veth)
+{
+	struct inspect in = { 0 };
+	char name[IF_NAMESIZE];
+	int r = netns_run(netns_fd, inspect_here, &in);
+
+	if (r < 0)
+		return r;
+	*ret_v4 = in.v4;
+	*ret_v6 = in.v6;
+	/* The peer's index means something here only if the peer is in this namespace. */
+	*ret_veth = in.peer && if_indextoname(in.peer, name) ? in.peer : 0;
+	return 0;
+}

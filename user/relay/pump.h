@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Relay engine "aead": a TCP socket on one side, a chan on the other. Bounded: towards the
+ * chan nothing is buffered here (what the chan has no room for is not read); towards the
+ * socket at most what the chan's window lets the peer send. Half-close and RST are carried
+ * both ways. Loop thread; embedded in its owner.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/loop.h"
+#include "relay/chan.h"
+
+struct pump_opts {
+	/* Counters to add to while bytes flow; may be NULL. */
+	_Atomic uint64_t *count_from_fd, *count_to_fd;
+	/* Called once, from the loop; the pump is stopped, the socket still the owner's. */
+	void (*on_done)(void *arg, enum weft_reason why);
+	void *arg;
+};
+
+struct pump {
+	struct loop *loop;
+	struct watch watch;
+	struct task again;
+	struct chan *chan;
+	struct pump_opts o;
+	uint8_t *pending; /* bytes for the socket that it did not take yet */
+	uint32_t pend_at, pend_n, pend_cap;
+	int fd;
+	bool readable, rdhup, writable, fd_eof, chan_eof, fd_shut, stopped;
+	uint64_t from_fd, to_fd; /* bytes so far */
+};
+
+/* Before a socket exists, chan bytes may already arrive: they are kept. */
+void pump_init(struct pump *p, struct loop *loop, struct chan *chan, const struct pump_opts *o);
+/* fd stays the caller's; it must be non-blocking and stay open until on_done/pump_stop. */
+int pump_start(struct pump *p, int fd);
+/* Ends without on_done; reset: the chan is aborted (otherwise it must be gone already). */
+void pump_stop(struct pump *p, bool reset);

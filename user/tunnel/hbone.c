@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One HBONE connection from socket to end: events, deadlines, teardown. Sending is in send.c,
+ * receiving in recv.c, the handshake in shake.c, streams in stream.c.
+ */
+#define LOG_SCOPE "tunnel"
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "io/tcp.h"
+#include "tunnel/priv.h"
+
+static void hbone_free(void *arg)
+{
+	struct hbone *hb = arg;
+
+	OBJ_CHECK(hb, HBONE_MAGIC);
+	hb->magic = 0;
+	free(hb->own_uri);
+	free(hb->peer_uri);
+	free(hb);
+}
+
+static void streams_end(struct hbone *hb, enum weft_reason why, const char *detail)
+{
+	while (!list_empty(&hb->waiting))
+		stream_fail(list_first(&hb->waiting, struct tunnel_stream, node), why, 0, detail);
+	if (!hb->h2_ready)
+		return;
+	for (;;) {
+		struct hnode *n = hmap_walk(&hb->h2.streams, NULL);
+
+		if (!n)
+			break;
+		stream_fail(container_of(container_of(n, struct h2_stream, by_id),
+					 struct tunnel_stream, h2),
+			    why, 0, detail);
+	}
+}
+
+void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
+{
+	struct tunnel *t = hb->t;
+	bool was_ready = hb->phase == HBONE_READY;
+
+	if (hb->phase == HBONE_CLOSED)
+		return;
+	hb->phase = HBONE_CLOSED;
+	log_debug("%s of %s, peer %s: closed: %s", hb->server ? "server" : "client",
+		  hb->own_uri ? hb->own_uri : "?", hb->peer_uri ? hb->peer_uri : "?",
+		  detail ? detail : "");
+	pool_remove(hb);
+	watch_del(&hb->watch);
+	timer_cancel(&hb->timer);
+	task_cancel(&hb->flush);
+	task_cancel(&hb->read_again);
+	if (hb->server && !was_ready)
+		t->ops->on_refused(t->arg, hb->local, &hb->peer_ep, why, detail);
+	streams_end(hb, why, detail);
+	if (hb->h2_ready)
+		h2_conn_fini(&hb->h2);
+	hb->h2_ready = false;
+	if (hb->rec_ready)
+		record_fini(&hb->rec);
+	hb->rec_ready = false;
+	tls_hs_free(&hb->hs);
+	tls_identity_put(&hb->identity);
+	own_close(&hb->fd);
+	free(hb->out);
+	hb->out = NULL;
+	free(hb->in);
+	hb->in = NULL;
+	list_del(&hb->node);
+	if (hb->server) {
+		t->stats.server_conns--;
+		t->ops->local_put(t->arg, hb->local);
+	} else {
+		t->stats.client_conns--;
+	}
+	task_defer(t->loop, &hb->free_later, hbone_free, hb);
+}
+
+void hbone_flush_later(struct hbone *hb)
+{
+	if (hb->phase != HBONE_CLOSED)
+		task_defer(hb->t->loop, &hb->flush, hbone_flush, hb);
+}
+
+/* Every ten seconds: is the peer alive, is the connection still needed? */
+static void on_tick(void *arg)
+{
+	struct hbone *hb = arg;
+	uint64_t now = loop_now(hb->t->loop);
+
+	if (hb->phase != HBONE_READY) {
+		hbone_close(hb, WEFT_REASON_TIMEOUT, "no TLS handshake within 10 s");
+		return;
+	}
+	if (now - hb->last_rx_ns > HBONE_DEAD_NS) {
+		hbone_close(hb, WEFT_REASON_TUNNEL_LOST, "the peer does not answer pings");
+		return;
+	}
+	if (hb->h2.n_streams)
+		hb->idle_since_ns = 0;
+	else if (!hb->idle_since_ns)
+		hb->idle_since_ns = now;
+	if (hb->idle_since_ns && (hb->draining || (!hb->server && now - hb->idle_since_ns >
+									 HBONE_IDLE_NS))) {
+		hbone_close(hb, WEFT_REASON_OK, hb->draining ? "drained" : "idle");
+		return;
+	}
+	if (now - hb->last_rx_ns >= HBONE_PING_NS) {
+		h2_conn_ping(&hb->h2, now);
+		hbone_flush_later(hb);
+	}
+	timer_set(hb->t->loop, &hb->timer, HBONE_PING_NS, on_tick, hb);
+}
+
+static void on_connected(struct hbone *hb)
+{
+	int r = tcp_connect_result(hb->fd);
+
+	if (r < 0) {
+		hbone_close(hb, r == -ETIMEDOUT ? WEFT_REASON_TIMEOUT : WEFT_REASON_CONNECT_FAILED,
+			    log_strerror(r));
+		return;
+	}
+	tcp_local(hb->fd, &hb->local_ep);
+	hb->phase = HBONE_HANDSHAKE;
+	hbone_handshake(hb, NULL, 0);
+}
+
+static void on_socket(void *arg, uint32_t events)
+{
+	struct hbone *hb = arg;
+
+	OBJ_CHECK(hb, HBONE_MAGIC);
+	if (events & EPOLLOUT)
+		hb->writable = true;
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP | EPOLLERR))
+		hb->readable = true;
+	if (events & (EPOLLHUP | EPOLLRDHUP | EPOLLERR))
+		hb->rdhup = true;
+	if (hb->phase == HBONE_CONNECTING) {
+		if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+			return;
+		on_connected(hb);
+	}
+	if (hb->phase != HBONE_CLOSED && hb->readable)
+		hbone_read(hb);
+	if (hb->phase != HBONE_CLOSED && hb->writable && (hb->out_n || !list_empty(&hb->blocked)))
+		hbone_flush(hb);
+}
+
+int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret)
+{
+	struct hbone *hb = calloc(1, sizeof(*hb));
+
+	if (!hb)
+		return -ENOMEM;
+	hb->magic = HBONE_MAGIC;
+	hb->t = t;
+	hb->fd = fd;
+	hb->server = server;
+	hb->phase = server ? HBONE_HANDSHAKE : HBONE_CONNECTING;
+	list_init(&hb->waiting);
+	list_init(&hb->blocked);
+	list_add_tail(&t->conns, &hb->node);
+	if (server)
+		t->stats.server_conns++;
+	else
+		t->stats.client_conns++;
+	t->stats.opened_conns++;
+	*ret = hb;
+	return 0;
+}
+
+int hbone_start(struct hbone *hb)
+{
+	int r = hbone_handshake_begin(hb);
+
+	if (r < 0)
+		return r;
+	r = watch_add(hb->t->loop, &hb->watch, hb->fd,
+		      EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_socket, hb);
+	if (r < 0)
+		return r;
+	hb->last_rx_ns = loop_now(hb->t->loop);
+	timer_set(hb->t->loop, &hb->timer, HBONE_HANDSHAKE_NS, on_tick, hb);
+	return 0;
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The worker's HBONE connections: the client pool, keyed by {source identity, pod slot,
+ * expected peer identity, address}, and the entry points of both roles. Keys include the pod:
+ * the connection comes from that pod's address and namespace.
+ */
+#define LOG_SCOPE "tunnel"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "io/tcp.h"
+#include "kern/kern.h"
+#include "tunnel/priv.h"
+
+static uint64_t key_hash(const struct tunnel_dst *d)
+{
+	uint64_t parts[4] = {
+		hash_str(str_of(d->source_uri)),
+		hash_str(str_of(d->peer_uri)),
+		hash_bytes(&d->to.addr, sizeof(d->to.addr)) + d->to.port,
+		d->slot,
+	};
+
+	return hash_bytes(parts, sizeof(parts));
+}
+
+static bool key_eq(const struct hbone *hb, const struct tunnel_dst *d)
+{
+	return hb->slot == d->slot && hb->peer_ep.port == d->to.port &&
+	       ip_eq(&hb->peer_ep.addr, &d->to.addr) && strcmp(hb->own_uri, d->source_uri) == 0 &&
+	       strcmp(hb->peer_uri, d->peer_uri) == 0;
+}
+
+void pool_remove(struct hbone *hb)
+{
+	if (hb->pooled)
+		hmap_remove(&hb->t->pool, &hb->by_key);
+	hb->pooled = false;
+}
+
+static bool has_room(const struct hbone *hb)
+{
+	if (hb->phase == HBONE_READY)
+		return h2_conn_can_open(&hb->h2);
+	return hb->n_waiting < HBONE_WAITING_MAX;
+}
+
+static struct hbone *pool_find(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash)
+{
+	struct hnode *n;
+
+	for (n = hmap_first(&t->pool, hash); n; n = hmap_next_same(n)) {
+		struct hbone *hb = container_of(n, struct hbone, by_key);
+
+		if (key_eq(hb, d) && has_room(hb))
+			return hb;
+	}
+	return NULL;
+}
+
+static int own_mark(int fd, void *arg)
+{
+	return kern_own_mark_any(arg, fd);
+}
+
+static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
+{
+	const struct tcp_connect_opts o = { .netns_fd = d->netns_fd, .to = d->to,
+					    .prepare = own_mark, .prepare_arg = t->kern };
+	int fd = tcp_connect(&o), r;
+	struct hbone *hb;
+
+	if (fd < 0)
+		return fd;
+	r = hbone_new(t, fd, false, &hb);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	hb->peer_ep = d->to;
+	hb->slot = d->slot;
+	hb->own_uri = str_dup(str_of(d->source_uri));
+	hb->peer_uri = str_dup(str_of(d->peer_uri));
+	r = hb->own_uri && hb->peer_uri ? hbone_start(hb) : -ENOMEM;
+	if (r == 0)
+		r = hmap_insert(&t->pool, &hb->by_key, hash);
+	if (r < 0) {
+		hbone_close(hb, WEFT_REASON_NO_IDENTITY, log_strerror(r));
+		return r;
+	}
+	hb->pooled = true;
+	*ret = hb;
+	return 0;
+}
+
+int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_headers *req,
+		const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret)
+{
+	uint64_t hash = key_hash(dst);
+	struct hbone *hb = pool_find(t, dst, hash);
+	struct tunnel_stream *s;
+	int r;
+
+	if (!hb) {
+		r = conn_open(t, dst, hash, &hb);
+		if (r < 0)
+			return r;
+	}
+	s = stream_new(hb);
+	if (!s)
+		return -ENOMEM;
+	tunnel_stream_claim(s, ops, arg);
+	if (hb->phase == HBONE_READY) {
+		r = h2_conn_connect(&hb->h2, &s->h2, req);
+		if (r < 0) {
+			stream_free(s);
+			return r;
+		}
+		s->sent = true;
+		hbone_flush_later(hb);
+	} else {
+		s->req = req;
+		list_add_tail(&hb->waiting, &s->node);
+		hb->n_waiting++;
+	}
+	*ret = s;
+	return 0;
+}
+
+int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
+{
+	struct hbone *hb;
+	int r = hbone_new(t, fd, true, &hb);
+
+	if (r < 0) {
+		close(fd);
+		t->ops->local_put(t->arg, local);
+		return r;
+	}
+	hb->local = local;
+	hb->own_uri = str_dup(str_of(own_uri));
+	tcp_tune(fd);
+	tcp_local(fd, &hb->local_ep);
+	tcp_peer(fd, &hb->peer_ep);
+	r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
+	if (r < 0)
+		hbone_close(hb, r == -ENOKEY ? WEFT_REASON_NO_IDENTITY : WEFT_REASON_LIMIT,
+			    r == -ENOKEY ? "no certificate for this pod yet" : log_strerror(r));
+	return r;
+}
+
+void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local)
+{
+	list_for_each_safe(n, &t->conns) {
+		struct hbone *hb = list_entry(n, struct hbone, node);
+
+		if (hb->server ? hb->local != local : hb->slot != slot)
+			continue;
+		pool_remove(hb);
+		hb->draining = true;
+		if (hb->phase != HBONE_READY)
+			continue;
+		h2_conn_goaway(&hb->h2, H2_NO_ERROR);
+		hbone_flush_later(hb);
+	}
+}
+
+int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
+	       const struct tunnel_ops *ops, void *arg, struct tunnel **ret)
+{
+	struct tunnel *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return -ENOMEM;
+	t->rbuf = malloc(HBONE_RBUF);
+	if (!t->rbuf) {
+		free(t);
+		return -ENOMEM;
+	}
+	t->loop = loop;
+	t->ident = ident;
+	t->kern = kern;
+	t->ops = ops;
+	t->arg = arg;
+	list_init(&t->conns);
+	*ret = t;
+	return 0;
+}
+
+void tunnel_free(struct tunnel **tp)
+{
+	struct tunnel *t = *tp;
+
+	if (!t)
+		return;
+	*tp = NULL;
+	while (!list_empty(&t->conns))
+		hbone_close(list_first(&t->conns, struct hbone, node), WEFT_REASON_SHUTDOWN,
+			    "weftd stops");
+	hmap_fini(&t->pool);
+	for (size_t i = 0; i < t->n_bufs; i++)
+		free(t->bufs[i]);
+	free(t->rbuf);
+	free(t);
+}
+
+void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)
+{
+	*ret = t->stats;
+}

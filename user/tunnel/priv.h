@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* Inside of tunnel/: the HBONE connection and what its files share. */
+#include "base/bug.h"
+#include "base/list.h"
+#include "io/loop.h"
+#include "tls/handshake.h"
+#include "tls/record.h"
+#include "tunnel/tunnel.h"
+
+#define HBONE_MAGIC 0x48424f4eu
+
+/* DATA frame and record coincide: 9 bytes of frame header and the payload fill one record. */
+#define HBONE_PAYLOAD (RECORD_PLAIN_MAX - H2_FRAME_HEADER)
+#define HBONE_SLOT (RECORD_PLAIN_MAX + RECORD_OVERHEAD)
+#define HBONE_SLOTS 16
+#define HBONE_OUT_CAP (HBONE_SLOT * (HBONE_SLOTS + 1))
+#define HBONE_READ (256u * 1024)
+#define HBONE_RBUF (HBONE_READ + RECORD_WIRE_MAX)
+
+#define HBONE_HANDSHAKE_NS (10 * NS_PER_S)
+#define HBONE_PING_NS (10 * NS_PER_S)
+#define HBONE_DEAD_NS (30 * NS_PER_S) /* nothing heard for so long, pings included */
+#define HBONE_IDLE_NS (300 * NS_PER_S)
+#define HBONE_WAITING_MAX 100 /* streams that wait for one connection to come up */
+
+enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED };
+
+struct hbone {
+	uint32_t magic;
+	enum hbone_phase phase;
+	bool server, writable, readable, rdhup, draining;
+	int fd;
+	struct tunnel *t;
+	struct list node; /* in t->conns */
+	struct hnode by_key; /* client: in t->pool while streams may be opened on it */
+	bool pooled;
+	struct watch watch;
+	struct timer timer;
+	struct task flush, read_again, free_later;
+	struct tls_hs *hs;
+	struct tls_identity *identity;
+	struct record rec;
+	bool rec_ready;
+	struct h2_conn h2;
+	bool h2_ready;
+	uint8_t *out; /* HBONE_OUT_CAP, only while bytes wait to be sent */
+	size_t out_at, out_n;
+	uint8_t *in; /* start of a record that is not complete */
+	size_t in_n;
+	struct list waiting; /* client streams until READY */
+	size_t n_waiting;
+	struct list blocked; /* streams that found no room in out */
+	uint64_t last_rx_ns, idle_since_ns, last_ping_ns;
+	struct weft_ep local_ep, peer_ep;
+	char *own_uri;
+	char *peer_uri; /* client: expected; server: proven */
+	uint32_t slot;
+	void *local; /* server */
+};
+
+struct tunnel_stream {
+	struct h2_stream h2;
+	struct chan chan;
+	struct hbone *hb; /* NULL once the connection has gone */
+	struct list node; /* in hb->waiting or hb->blocked */
+	const struct h2_headers *req; /* client, until sent */
+	const struct tunnel_stream_ops *ops;
+	void *arg;
+	bool relaying; /* ops are over, chan events hold */
+	bool sent;     /* h2 knows it */
+	bool closed;   /* h2 has forgotten it */
+	bool eof_seen;
+};
+
+#define TUNNEL_BUFS 8
+
+struct tunnel {
+	struct loop *loop;
+	struct ident_store *ident;
+	struct kern *kern;
+	const struct tunnel_ops *ops;
+	void *arg;
+	struct list conns;
+	struct hmap pool;
+	uint8_t *rbuf;
+	uint8_t *bufs[TUNNEL_BUFS]; /* spare out buffers */
+	size_t n_bufs;
+	struct tunnel_stats stats;
+	/* Payload slices of one stream, collected while records are opened, so that the
+	 * application gets them by one sendmsg(2). They point into rbuf. */
+	struct tunnel_stream *batch;
+	struct iovec batch_iov[64];
+	int batch_n;
+	/* What reserve() gave out last. */
+	size_t reserved_at;
+	int reserved_slots;
+};
+
+/* hbone.c */
+int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
+/* Ends the connection: every stream on it fails or is reset with why. Freed later. */
+void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);
+void hbone_flush_later(struct hbone *hb);
+int hbone_start(struct hbone *hb); /* watch the socket and begin */
+/* send.c */
+bool hbone_out_get(struct hbone *hb);
+size_t hbone_out_room(const struct hbone *hb);
+int hbone_seal_control(struct hbone *hb);
+void hbone_flush(void *arg);
+/* recv.c */
+void hbone_read(void *arg);
+void hbone_open_records(struct hbone *hb, size_t have);
+/* shake.c */
+void hbone_handshake(struct hbone *hb, const uint8_t *p, size_t n);
+int hbone_handshake_begin(struct hbone *hb);
+/* stream.c */
+extern const struct h2_conn_ops hbone_h2_ops;
+struct tunnel_stream *stream_new(struct hbone *hb);
+void stream_free(struct tunnel_stream *s);
+/* Tells the owner that it is over and frees s. */
+void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status,
+		 const char *detail);
+void stream_send_waiting(struct hbone *hb);
+void stream_batch_flush(struct tunnel *t);
+/* pool.c */
+void pool_remove(struct hbone *hb);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * From TCP to HBONE: the handshake, and who the peer may be. A client expects exactly the
+ * destination's SPIFFE id; a server takes any id of its own trust domain (policy comes later,
+ * in conn/). After that OpenSSL is gone and the record layer has the connection.
+ */
+#define LOG_SCOPE "tunnel"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "codec/spiffe.h"
+#include "ident/store.h"
+#include "tunnel/priv.h"
+
+int hbone_handshake_begin(struct hbone *hb)
+{
+	hb->identity = ident_current_any(hb->t->ident, hb->own_uri);
+	if (!hb->identity)
+		return -ENOKEY;
+	return tls_hs_new(hb->identity, hb->server ? TLS_SERVER : TLS_CLIENT, &hb->hs);
+}
+
+static bool client_accepts(struct hbone *hb)
+{
+	for (size_t i = 0; i < tls_hs_peer_uris(hb->hs); i++)
+		if (strcmp(tls_hs_peer_uri(hb->hs, i), hb->peer_uri) == 0)
+			return true;
+	return false;
+}
+
+static bool server_accepts(struct hbone *hb)
+{
+	struct spiffe own, peer;
+
+	if (spiffe_parse(str_of(hb->own_uri), &own) < 0)
+		return false;
+	for (size_t i = 0; i < tls_hs_peer_uris(hb->hs); i++) {
+		const char *uri = tls_hs_peer_uri(hb->hs, i);
+
+		if (spiffe_parse(str_of(uri), &peer) < 0 ||
+		    !str_eq(peer.trust_domain, own.trust_domain))
+			continue;
+		hb->peer_uri = str_dup(str_of(uri));
+		return hb->peer_uri != NULL;
+	}
+	return false;
+}
+
+static void push_output(struct hbone *hb)
+{
+	if (!hbone_out_get(hb))
+		return;
+	hb->out_n += tls_hs_output(hb->hs, hb->out + hb->out_n, hbone_out_room(hb));
+	hb->writable = true; /* worth a try; EAGAIN corrects it */
+	hbone_flush(hb);
+}
+
+/* Keys to the record layer, HTTP/2 on top; the SSL object's memory goes back. */
+static int become_ready(struct hbone *hb)
+{
+	int r = tls_hs_record(hb->hs, &hb->rec);
+
+	if (r < 0)
+		return r;
+	hb->rec_ready = true;
+	r = h2_conn_init(&hb->h2, hb->server, NULL, &hbone_h2_ops, hb);
+	if (r < 0)
+		return r;
+	hb->h2_ready = true;
+	hb->phase = HBONE_READY;
+	hb->t->stats.handshakes_ok++;
+	return 0;
+}
+
+static void finish(struct hbone *hb)
+{
+	size_t left;
+	int r;
+
+	if (hb->server ? !server_accepts(hb) : !client_accepts(hb)) {
+		char detail[400];
+
+		snprintf(detail, sizeof(detail), "the peer is %s, expected %s",
+			 tls_hs_peer_uris(hb->hs) ? tls_hs_peer_uri(hb->hs, 0) : "without SPIFFE id",
+			 hb->server ? "an id of the own trust domain" : hb->peer_uri);
+		hb->t->stats.handshakes_failed++;
+		hbone_close(hb, WEFT_REASON_TLS_FAILED, detail);
+		return;
+	}
+	r = become_ready(hb);
+	if (r < 0) {
+		hbone_close(hb, WEFT_REASON_TLS_FAILED, log_strerror(r));
+		return;
+	}
+	left = tls_hs_leftover(hb->hs, hb->t->rbuf, HBONE_RBUF);
+	tls_hs_free(&hb->hs);
+	if (left)
+		hbone_open_records(hb, left);
+	if (hb->phase != HBONE_READY)
+		return;
+	stream_send_waiting(hb);
+	hbone_flush_later(hb);
+}
+
+void hbone_handshake(struct hbone *hb, const uint8_t *p, size_t n)
+{
+	int r = tls_hs_step(hb->hs, p, n);
+
+	push_output(hb);
+	if (hb->phase != HBONE_HANDSHAKE)
+		return;
+	if (r < 0) {
+		hb->t->stats.handshakes_failed++;
+		hbone_close(hb, WEFT_REASON_TLS_FAILED, tls_hs_error(hb->hs));
+	} else if (r == 1) {
+		finish(hb);
+	}
+}

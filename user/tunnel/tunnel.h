@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * tunnel: HBONE connections of one worker, both roles: mutual TLS 1.3, HTTP/2, CONNECT
+ * streams. It verifies who the peer is, pools client connections, and gives each stream as a
+ * chan to the relay. It decides nothing about policy: that is conn/. Loop thread only.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "weft/reason.h"
+#include "base/ip.h"
+#include "h2/conn.h"
+#include "relay/chan.h"
+
+struct tunnel;
+struct tunnel_stream;
+struct ident_store;
+struct kern;
+struct loop;
+
+struct tunnel_ops {
+	/* Server: a CONNECT (or another method) arrived; h lives during the call. Must call
+	 * tunnel_stream_claim() or tunnel_respond() with an error. */
+	void (*on_request)(void *arg, struct tunnel_stream *s, const struct h2_headers *h);
+	/* Server: a peer did not get as far as a request. */
+	void (*on_refused)(void *arg, void *local, const struct weft_ep *peer,
+			   enum weft_reason why, const char *detail);
+	/* A reference for local (given to tunnel_serve) is returned. */
+	void (*local_put)(void *arg, void *local);
+};
+
+int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
+	       const struct tunnel_ops *ops, void *arg, struct tunnel **ret);
+/* Closes everything; streams still claimed get on_fail or on_reset with SHUTDOWN. */
+void tunnel_free(struct tunnel **t);
+
+struct tunnel_stats {
+	size_t client_conns, server_conns, streams;
+	uint64_t handshakes_ok, handshakes_failed, opened_conns;
+};
+void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
+
+/* What becomes of a stream before it relays (afterwards: chan events). Exactly one of both is
+ * called, never from inside the call that armed it; after on_fail the stream is gone. */
+struct tunnel_stream_ops {
+	void (*on_open)(void *arg); /* client: the peer answered 200 */
+	/* status: the peer's answer, 0 if there was none. */
+	void (*on_fail)(void *arg, enum weft_reason why, unsigned status, const char *detail);
+};
+
+struct tunnel_dst {
+	const char *source_uri;	  /* own identity */
+	const char *peer_uri;	  /* the peer must prove exactly this one */
+	struct weft_ep to;	  /* pod address, port 15008 */
+	int netns_fd;		  /* connect from inside the source pod; duplicated if kept */
+	uint32_t slot;		  /* pod slot: connections are never shared between pods */
+};
+
+/* Opens a stream on a pooled connection or a new one. req must stay valid until on_open or
+ * on_fail. 0, or -errno (-ENOBUFS: limits). */
+int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_headers *req,
+		const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret);
+/* Gives up a stream that is not relaying; no callback follows. */
+void tunnel_cancel(struct tunnel_stream **s);
+
+/* Server: takes over an accepted socket. local: an opaque reference for the callbacks,
+ * returned by ops->local_put. own_uri is copied. */
+int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local);
+/* The owner of a request, until it relays: on_fail tells that the peer has gone. */
+void tunnel_stream_claim(struct tunnel_stream *s, const struct tunnel_stream_ops *ops, void *arg);
+/* status 200 keeps the stream, anything else ends it (s is gone). baggage may be NULL. */
+int tunnel_respond(struct tunnel_stream *s, unsigned status, const char *baggage);
+
+struct chan *tunnel_chan(struct tunnel_stream *s);
+const char *tunnel_peer_uri(const struct tunnel_stream *s);
+void *tunnel_local(const struct tunnel_stream *s);
+void tunnel_addrs(const struct tunnel_stream *s, struct weft_ep *ret_local, struct weft_ep *ret_peer);
+
+/* A pod left: no new streams on its client connections (by slot) and on the server
+ * connections whose local is this one (GOAWAY); streams that are open go on to their end. */
+void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local);
