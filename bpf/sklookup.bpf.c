@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 /*
  * sk_lookup, attached to each enrolled pod's netns: who gets a SYN that reaches the pod.
- * Approved by the connect hook of this node -> the application. Port 15008 -> HBONE listener.
+ * Approved by the hooks of this node (a direct connection, or weftd's own leg to the
+ * application) -> the application. Port 15008 -> HBONE listener.
  * Anything else from outside -> plaintext listener, which knows no identity. Without a
  * listener (weftd is down) the SYN is refused: fail closed.
  */
 #include <linux/in.h>
 
 #include "lib/addr.h"
-
-#define LOOPBACK_IFINDEX 1
 
 static __always_inline int steer(struct bpf_sk_lookup *ctx, const struct weft_addr *local,
 				 __u32 kind)
@@ -47,13 +46,13 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 
 	if (ctx->protocol != IPPROTO_TCP)
 		return SK_PASS;
-	/* From inside the pod: the pod itself, or weftd's leg to the application. No packet
-	 * from outside can arrive on the pod's loopback. */
-	if (ctx->ingress_ifindex == LOOPBACK_IFINDEX) {
+	lookup_tuple(ctx, &t);
+	/* The pod calling itself, or its connection captured to port 15001. From outside such a
+	 * packet is a martian and never gets here. */
+	if (addr_eq(&t.src, &t.dst) || addr_is_loopback(&t.dst)) {
 		stat_inc(WEFT_STAT_LOOKUP_LOCAL);
 		return SK_PASS;
 	}
-	lookup_tuple(ctx, &t);
 	if (bpf_map_lookup_elem(&weft_approved, &t)) {
 		stat_inc(WEFT_STAT_LOOKUP_APPROVED);
 		return SK_PASS;

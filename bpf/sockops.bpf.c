@@ -24,6 +24,38 @@ static __always_inline void origdst_key(struct weft_origdst_key *k, const struct
 	k->pad = 0;
 }
 
+static __always_inline void watch_close(struct bpf_sock_ops *ctx)
+{
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/* weftd's leg to an application carries the client's address; the approval (of nobody: all
+ * zero) keeps sk_lookup from steering it back to weftd. */
+static __always_inline void own_connect(struct bpf_sock_ops *ctx)
+{
+	struct weft_approval nobody = {};
+	struct weft_ep local, remote;
+	struct weft_tuple t;
+
+	sockops_ends(ctx, &local, &remote);
+	if (remote.port == WEFT_PORT_HBONE)
+		return; /* a tunnel to another pod */
+	tuple_set(&t, &local, &remote);
+	if (bpf_map_update_elem(&weft_approved, &t, &nobody, BPF_ANY))
+		stat_inc(WEFT_STAT_APPROVED_FULL);
+	watch_close(ctx);
+}
+
+static __always_inline void own_close(struct bpf_sock_ops *ctx)
+{
+	struct weft_ep local, remote;
+	struct weft_tuple t;
+
+	sockops_ends(ctx, &local, &remote);
+	tuple_set(&t, &local, &remote);
+	bpf_map_delete_elem(&weft_approved, &t);
+}
+
 static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 {
 	struct weft_ep local, remote;
@@ -32,6 +64,10 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 
 	if (!sk)
 		return;
+	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+		own_connect(ctx);
+		return;
+	}
 	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
 	if (!f || f->r.path == WEFT_PATH_NONE)
 		return;
@@ -53,10 +89,10 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 		if (bpf_map_update_elem(&weft_origdst, &k, &o, BPF_ANY))
 			stat_inc(WEFT_STAT_ORIGDST_FULL);
 	}
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	watch_close(ctx);
 }
 
-static __always_inline void count_opened(struct bpf_sock_ops *ctx, struct weft_flow_value *f)
+static __always_inline void count_opened(struct weft_flow_value *f)
 {
 	struct weft_total_key key;
 	struct weft_total *t;
@@ -91,7 +127,7 @@ static __always_inline void on_active(struct bpf_sock_ops *ctx)
 		return;
 	/* The relay counts what goes through it; a connection must be counted once. */
 	if (f->r.path == WEFT_PATH_DIRECT || f->r.path == WEFT_PATH_PASSTHROUGH)
-		count_opened(ctx, f);
+		count_opened(f);
 }
 
 static __always_inline void on_passive(struct bpf_sock_ops *ctx)
@@ -110,7 +146,7 @@ static __always_inline void on_passive(struct bpf_sock_ops *ctx)
 	sockops_ends(ctx, &local, &remote);
 	tuple_set(&t, &remote, &local);
 	a = bpf_map_lookup_elem(&weft_approved, &t);
-	if (!a)
+	if (!a || !a->src)
 		return;
 	rec.src = a->src;
 	rec.dst = a->dst;
@@ -128,8 +164,8 @@ static __always_inline void on_passive(struct bpf_sock_ops *ctx)
 	bpf_spin_lock(&f->lock);
 	f->r = rec;
 	bpf_spin_unlock(&f->lock);
-	count_opened(ctx, f);
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	count_opened(f);
+	watch_close(ctx);
 }
 
 static __always_inline __u8 end_reason(const struct sock *sk, const struct weft_flow_rec *r)
@@ -204,6 +240,10 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx)
 
 	if (!sk)
 		return;
+	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+		own_close(ctx);
+		return;
+	}
 	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
 	if (!f || f->r.path == WEFT_PATH_NONE || (f->r.flags & WEFT_FLOW_DONE))
 		return;

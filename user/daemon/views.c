@@ -143,6 +143,8 @@ static json_t *pending_list(struct daemon *d, bool *ret_ready)
 
 json_t *views_status(struct daemon *d)
 {
+	static const char *const guard[] = { [OPTS_GUARD_AUTO] = "auto", [OPTS_GUARD_XDP] = "xdp",
+					     [OPTS_GUARD_TCX] = "tcx", [OPTS_GUARD_OFF] = "off" };
 	json_t *j = json_object();
 	struct cert_count c = { 0 };
 	uint64_t pods = 0;
@@ -157,7 +159,8 @@ json_t *views_status(struct daemon *d)
 	json_object_set_new(j, "aead", json_string(record_engine()));
 	json_object_set_new(j, "same_node",
 			    json_string(d->opts.same_node == OPTS_MTLS ? "mtls" : "direct"));
-	json_object_set_new(j, "uplink", json_pack("{s:s, s:s}", "name", d->uplink, "mode",
+	json_object_set_new(j, "uplink", json_pack("{s:s, s:s, s:s}", "name", d->uplink, "guard",
+						   guard[d->opts.uplink_guard], "mode",
 						   kern_uplink_text(d->kern)));
 	json_object_set_new(j, "mesh", status_mesh(d));
 	pods_each(d->pods, count_pod, &pods);

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 
 #include "admin/ctl.h"
 #include "admin/pages.h"
@@ -29,14 +33,15 @@
 #include "report/drops.h"
 #include "report/metric.h"
 
+/* By the driver's name; /sys shows the devices of the namespace it was mounted in. */
 static bool is_veth(const char *ifname)
 {
-	char path[128];
+	struct ethtool_drvinfo info = { .cmd = ETHTOOL_GDRVINFO };
+	struct ifreq ifr = { .ifr_data = (void *)&info };
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	/* A veth has no device behind it; neither have bridges and the like, where native XDP
-	 * does not exist. */
-	snprintf(path, sizeof(path), "/sys/class/net/%s/device", ifname);
-	return access(path, F_OK) != 0;
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.15s", ifname);
+	return fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
 static int uplink_start(struct daemon *d, struct errbuf *err)
