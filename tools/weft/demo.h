@@ -28,7 +28,6 @@ struct demo {
 		size_t n, cap;
 	} nodes;
 	uint64_t start_ns, last_ns;
-	json_t *bytes; /* object path -> bytes moved, as seen by looking */
 	bool screen;   /* stdout is a terminal */
 };
 
@@ -37,6 +36,9 @@ void demo_fini(struct demo *d);
 /* Asks every daemon. */
 void demo_look(struct demo *d);
 uint64_t demo_rss_kib(const struct demo_node *n);
+/* Object path -> {connections, bytes, failed}: those that ended, from the access logs, and
+ * those that are open. */
+json_t *demo_sums(const struct demo *d);
 
 /* One picture: replaces the screen, or is appended where stdout is no terminal. */
 void demo_show(const struct demo *d);

@@ -95,9 +95,10 @@ static void connection_cells(struct table *t, const json_t *row)
 {
 	bool inbound = strcmp(state_text(row, "direction"), "inbound") == 0;
 	const char *path = state_text(row, "path");
+	bool direct = strcmp(path, "direct") == 0;
 	char rate[24], total[24], age[24];
 
-	table_cell(t, path_colour(path), "  %s %s", path, inbound ? "in" : "out");
+	table_cell(t, path_colour(path), "  %s%s", path, direct ? "" : inbound ? " in" : " out");
 	table_cell(t, COLOUR_NONE, "%s", or_else(state_text(row, "src_workload"),
 						 state_text(row, "src")));
 	table_cell(t, COLOUR_NONE, "%s", or_else(state_text(row, "dst_workload"),
@@ -122,16 +123,27 @@ static int row_compare(const void *a, const void *b)
 	return ax < ay ? 1 : ax > ay ? -1 : 0;
 }
 
+/* Both ends of a direct connection are on this node: one row is enough. */
+static bool row_is_other_end(const json_t *row)
+{
+	return strcmp(state_text(row, "path"), "direct") == 0 &&
+	       strcmp(state_text(row, "direction"), "inbound") == 0;
+}
+
 static void connections_print(const struct demo_node *n, bool colours, size_t rows, FILE *out)
 {
-	size_t total = json_array_size(n->connections);
-	_free_ json_t **sorted = calloc(total + 1, sizeof(*sorted));
+	size_t all = json_array_size(n->connections), total = 0;
+	_free_ json_t **sorted = calloc(all + 1, sizeof(*sorted));
 	struct table t;
 
 	if (!sorted)
 		return;
-	for (size_t i = 0; i < total; i++)
-		sorted[i] = json_array_get(n->connections, i);
+	for (size_t i = 0; i < all; i++) {
+		json_t *row = json_array_get(n->connections, i);
+
+		if (!row_is_other_end(row))
+			sorted[total++] = row;
+	}
 	qsort(sorted, total, sizeof(*sorted), row_compare);
 	table_init(&t, connection_columns, ARRAY_LEN(connection_columns), out);
 	t.colours = colours;
@@ -184,21 +196,32 @@ static void denied_print(const struct demo_node *n, bool colours, size_t rows, F
 	}
 }
 
+static void foot_line(const char *what, const char *text, bool colours, FILE *out)
+{
+	fprintf(out, "%s%-8s%s %s\n", out_colour(colours, COLOUR_DIM), what,
+		out_colour(colours, COLOUR_NONE), text ? text : "");
+}
+
 static void foot_print(const struct demo *d, bool colours, FILE *out)
 {
 	const struct demo_node *n = d->nodes.p;
 	const char *dir = d->env->dir;
+	bool named = strcmp(d->env->name, "weft") != 0;
+	_free_ char *lab = named ? str_printf("weft lab --name %s", d->env->name) :
+				   str_dup(STR("weft lab"));
+	_free_ char *metrics = str_printf("%s exec @%s -- curl -s http://%s:15020/metrics",
+					  lab ? lab : "", n->name, n->address);
+	_free_ char *access = str_printf("tail -f %s/*/access.log", dir);
+	_free_ char *sockets = named ? str_printf("weft --socket %s/%s/weftd.sock connections", dir,
+						  n->name) :
+				       str_printf("weft --node %s connections (%s/%s/weftd.sock)",
+						  n->name, dir, n->name);
+	_free_ char *shell = str_printf("%s exec client-a -- bash", lab ? lab : "");
 
-	fprintf(out, "%smetrics%s  weft lab exec @%s -- curl -s http://%s:15020/metrics\n",
-		out_colour(colours, COLOUR_DIM), out_colour(colours, COLOUR_NONE), n->name,
-		n->address);
-	fprintf(out, "%saccess%s   tail -f %s/*/access.log\n", out_colour(colours, COLOUR_DIM),
-		out_colour(colours, COLOUR_NONE), dir);
-	fprintf(out, "%ssocket%s   %s/%s/weftd.sock: weft --node %s connections\n",
-		out_colour(colours, COLOUR_DIM), out_colour(colours, COLOUR_NONE), dir, n->name,
-		n->name);
-	fprintf(out, "%sshell%s    weft lab exec client-a -- bash\n", out_colour(colours, COLOUR_DIM),
-		out_colour(colours, COLOUR_NONE));
+	foot_line("metrics", metrics, colours, out);
+	foot_line("access", access, colours, out);
+	foot_line("socket", sockets, colours, out);
+	foot_line("shell", shell, colours, out);
 }
 
 static size_t rows_per_node(const struct demo *d)
@@ -282,25 +305,16 @@ void demo_screen_end(const struct demo *d)
 
 static void summary_paths(const struct demo *d, FILE *out)
 {
-	_json_ json_t *opened = json_object();
+	_json_ json_t *sums = demo_sums(d);
 	const char *path;
-	json_t *count;
+	json_t *sum;
 	char bytes[24];
 
-	for (const struct demo_node *n = d->nodes.p; n < d->nodes.p + d->nodes.n; n++) {
-		const json_t *connections = json_object_get(n->status, "connections");
-
-		json_object_foreach(json_object_get(connections, "by_path"), path, count)
-			json_object_set_new(opened, path,
-					    json_integer(json_integer_value(json_object_get(
-								 opened, path)) +
-							 json_integer_value(count)));
-	}
-	fprintf(out, "%-12s %12s %16s\n", "PATH", "CONNECTIONS", "BYTES (SEEN)");
-	json_object_foreach(opened, path, count)
-		fprintf(out, "%-12s %12lld %16s\n", path, (long long)json_integer_value(count),
-			human_bytes(bytes, number(d->bytes, path)));
-	fputs("Connections are counted on each node that handles them.\n\n", out);
+	fprintf(out, "%-12s %12s %12s %12s\n", "PATH", "CONNECTIONS", "BYTES", "FAILED");
+	json_object_foreach(sums, path, sum)
+		fprintf(out, "%-12s %12.0f %12s %12.0f\n", path, number(sum, "connections"),
+			human_bytes(bytes, number(sum, "bytes")), number(sum, "failed"));
+	fputc('\n', out);
 }
 
 static void summary_node(const struct demo_node *n, FILE *out)
