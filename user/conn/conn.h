@@ -26,6 +26,10 @@ struct kern;
 struct metrics;
 struct tcp_series;
 
+#define CONN_WORKERS_MAX 64
+
+struct conn_worker;
+
 struct conn_shared {
 	struct model *model;
 	struct kern *kern;
@@ -36,6 +40,9 @@ struct conn_shared {
 	const char *node, *congestion; /* congestion: of legs that stay on the node, or NULL */
 	_Atomic uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX]; /* relayed connections */
 	_Atomic uint64_t opened[WEFT_PATH_MAX];
+	/* All workers, complete before the first listener: accepting hands over to the idlest. */
+	struct conn_worker *worker[CONN_WORKERS_MAX];
+	uint32_t n_workers;
 };
 
 struct conn_worker {
@@ -44,7 +51,8 @@ struct conn_worker {
 	struct tunnel *tunnel;
 	struct list conns;
 	struct list listeners;
-	size_t n_conns;
+	_Atomic uint32_t n_conns; /* written by this worker, read by all */
+	_Atomic uint32_t n_tunnels; /* tunnels accepted here */
 	uint64_t next_id;
 	uint32_t number;
 };

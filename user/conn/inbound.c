@@ -291,11 +291,13 @@ static void on_refused(void *arg, void *local, const struct weft_ep *peer, enum 
 	atomic_fetch_add_explicit(&w->sh->ended[WEFT_PATH_HBONE][why], 1, memory_order_relaxed);
 }
 
+/* An accepted tunnel has ended. */
 static void on_local_put(void *arg, void *local)
 {
+	struct conn_worker *w = arg;
 	struct conn_local *l = local;
 
-	(void)arg;
+	atomic_fetch_sub_explicit(&w->n_tunnels, 1, memory_order_relaxed);
 	conn_local_put(&l);
 }
 

@@ -15,6 +15,7 @@
 #include "io/tcp.h"
 
 #define ACCEPT_BATCH 64
+#define LOAD_SLACK 2
 
 struct listener {
 	struct list node;
@@ -26,27 +27,87 @@ struct listener {
 	struct timer pause;
 };
 
-static void take(struct listener *l, int fd)
+static void serve(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd)
 {
-	struct conn_worker *w = l->w;
 	struct conn *c;
 
-	if (l->kind == CONN_LISTEN_HBONE) {
-		tunnel_serve(w->tunnel, fd, l->local->identity, conn_local_get(l->local));
+	if (kind == CONN_LISTEN_HBONE) {
+		atomic_fetch_add_explicit(&w->n_tunnels, 1, memory_order_relaxed);
+		tunnel_serve(w->tunnel, fd, local->identity, conn_local_get(local));
 		return;
 	}
-	c = conn_new(w, l->kind == CONN_LISTEN_OUTBOUND ? conn_outbound : conn_plain, l->local);
+	c = conn_new(w, kind == CONN_LISTEN_OUTBOUND ? conn_outbound : conn_plain, local);
 	if (!c) {
 		close(fd);
 		return;
 	}
 	tcp_tune(fd);
 	tcp_set_congestion(fd, w->sh->congestion);
-	if (l->kind == CONN_LISTEN_OUTBOUND)
+	if (kind == CONN_LISTEN_OUTBOUND)
 		c->fd = fd;
 	else
 		c->fd2 = fd;
 	conn_run(c);
+}
+
+struct handover {
+	struct conn_worker *w;
+	struct conn_local *local;
+	enum conn_listen kind;
+	int fd;
+};
+
+static void on_handover(void *arg)
+{
+	struct handover *h = arg;
+
+	serve(h->w, h->local, h->kind, h->fd);
+	conn_local_put(&h->local);
+	free(h);
+}
+
+/* Streams of a tunnel live where it was accepted, so a tunnel weighs as much as several
+ * connections. */
+static uint32_t load_of(const struct conn_worker *w, enum conn_listen kind)
+{
+	if (kind == CONN_LISTEN_HBONE)
+		return atomic_load_explicit(&w->n_tunnels, memory_order_relaxed) * LOAD_SLACK;
+	return atomic_load_explicit(&w->n_conns, memory_order_relaxed);
+}
+
+/* EPOLLEXCLUSIVE wakes mostly the same worker. A clearly idler one gets the connection; the
+ * slack keeps short connections where they were accepted. */
+static struct conn_worker *idlest(struct conn_worker *w, enum conn_listen kind)
+{
+	struct conn_worker *best = w;
+
+	for (uint32_t i = 0; i < w->sh->n_workers; i++) {
+		struct conn_worker *other = w->sh->worker[i];
+
+		if (load_of(other, kind) + LOAD_SLACK <= load_of(best, kind))
+			best = other;
+	}
+	return best;
+}
+
+static void take(struct listener *l, int fd)
+{
+	struct conn_worker *to = idlest(l->w, l->kind);
+	struct handover *h;
+
+	if (to == l->w) {
+		serve(l->w, l->local, l->kind, fd);
+		return;
+	}
+	h = malloc(sizeof(*h));
+	if (h)
+		*h = (struct handover){ to, conn_local_get(l->local), l->kind, fd };
+	if (!h || loop_post_any(to->loop, on_handover, h) < 0) {
+		if (h)
+			conn_local_put(&h->local);
+		free(h);
+		serve(l->w, l->local, l->kind, fd);
+	}
 }
 
 static void on_accept(void *arg, uint32_t events);

@@ -37,7 +37,9 @@ int workers_start(struct daemon *d)
 		if (r < 0)
 			return log_err(r, "cannot start %s", name);
 		w->started = true;
+		d->shared.worker[i] = w->conns;
 	}
+	d->shared.n_workers = d->n_workers;
 	return 0;
 }
 
