@@ -11,12 +11,26 @@
  */
 #define LOG_SCOPE "conn"
 #include <errno.h>
+#include <sys/socket.h>
 
 #include "base/log.h"
 #include "conn/conn.h"
 #include "io/tcp.h"
 #include "report/metric.h"
 #include "weft/abi.h"
+
+/*
+ * Our own leg to an application, steered back to us because its approval is missing (full
+ * map, weftd outside the cgroup of the hooks)? Its SYN carried our mark, which
+ * tcp_fwmark_accept gave to the accepted socket; from outside no mark gets here.
+ */
+static bool is_own_leg(int fd)
+{
+	uint32_t mark = 0;
+	socklen_t n = sizeof(mark);
+
+	return getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &n) == 0 && mark == WEFT_ROUTE_MARK;
+}
 
 static enum step stage_identify(struct conn *c)
 {
@@ -28,6 +42,10 @@ static enum step stage_identify(struct conn *c)
 	if (tcp_peer(c->fd2, &c->client) < 0 || tcp_local(c->fd2, &c->chosen) < 0)
 		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
 	c->dialled = c->chosen;
+	if (is_own_leg(c->fd2))
+		return conn_fail(c, WEFT_REASON_LIMIT,
+				 "weftd's own connection came back: weft_approved is full, or "
+				 "weftd runs outside the cgroup of its hooks");
 	c->src = workload_get(snap_workload_by_addr(s, &c->client.addr));
 	c->dst = workload_get(snap_workload_by_pod(s, c->local->ns, c->local->name));
 	if (!c->dst)

@@ -5,10 +5,12 @@
  *   SIGHUP           reopen the access log, read the mesh file again
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -88,8 +90,24 @@ static void on_start(void *arg)
 		 d->n_workers, record_engine());
 }
 
+/* Two daemons would take each other's hooks and pods away; the lock goes with the process. */
+static int run_dir_lock(const char *dir)
+{
+	_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		int r = -errno;
+
+		log_error("run_dir: %s: %s", dir,
+			  r == -EWOULDBLOCK ? "another weftd uses it" : log_strerror(r));
+		return r;
+	}
+	return TAKE_FD(fd);
+}
+
 static int run(struct daemon *d)
 {
+	_close_ int lock = -1;
 	int r;
 
 	if (geteuid() != 0) {
@@ -100,6 +118,9 @@ static int run(struct daemon *d)
 		log_error("run_dir: cannot make %s: %s", d->opts.run_dir, log_strerror(-errno));
 		return 1;
 	}
+	lock = run_dir_lock(d->opts.run_dir);
+	if (lock < 0)
+		return 1;
 	raise_limits();
 	d->started_ns = clock_mono_ns();
 	r = loop_new(&d->loop, "control");

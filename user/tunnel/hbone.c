@@ -59,8 +59,10 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	timer_cancel(&hb->timer);
 	task_cancel(&hb->flush);
 	task_cancel(&hb->read_again);
-	if (hb->server && !was_ready)
+	if (hb->server && !was_ready) {
+		t->n_shaking--;
 		t->ops->on_refused(t->arg, hb->local, &hb->peer_ep, why, detail);
+	}
 	streams_end(hb, why, detail);
 	if (hb->h2_ready)
 		h2_conn_fini(&hb->h2);
@@ -171,10 +173,12 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret)
 	list_init(&hb->waiting);
 	list_init(&hb->blocked);
 	list_add_tail(&t->conns, &hb->node);
-	if (server)
+	if (server) {
 		t->stats.server_conns++;
-	else
+		t->n_shaking++;
+	} else {
 		t->stats.client_conns++;
+	}
 	t->stats.opened_conns++;
 	*ret = hb;
 	return 0;

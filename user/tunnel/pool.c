@@ -148,6 +148,10 @@ int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 	tcp_tune(fd);
 	tcp_local(fd, &hb->local_ep);
 	tcp_peer(fd, &hb->peer_ep);
+	if (t->n_shaking > HBONE_SHAKING_MAX) {
+		hbone_close(hb, WEFT_REASON_LIMIT, "too many handshakes under way");
+		return -ENOBUFS;
+	}
 	r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
 	if (r < 0)
 		hbone_close(hb, r == -ENOKEY ? WEFT_REASON_NO_IDENTITY : WEFT_REASON_LIMIT,

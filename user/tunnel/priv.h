@@ -14,7 +14,8 @@
 #define HBONE_PAYLOAD (RECORD_PLAIN_MAX - H2_FRAME_HEADER)
 #define HBONE_SLOT (RECORD_PLAIN_MAX + RECORD_OVERHEAD)
 #define HBONE_SLOTS 16
-#define HBONE_OUT_CAP (HBONE_SLOT * (HBONE_SLOTS + 1))
+/* All slots and a little for control frames. */
+#define HBONE_OUT_CAP (HBONE_SLOT * HBONE_SLOTS + 4096)
 #define HBONE_READ (256u * 1024)
 #define HBONE_RBUF (HBONE_READ + RECORD_WIRE_MAX)
 
@@ -22,6 +23,9 @@
 #define HBONE_PING_NS (10 * NS_PER_S)
 #define HBONE_DEAD_NS (30 * NS_PER_S) /* nothing heard for so long, pings included */
 #define HBONE_IDLE_NS (300 * NS_PER_S)
+/* Accepted connections of a worker that have not finished their handshake: each costs some
+ * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
+#define HBONE_SHAKING_MAX 1024
 #define HBONE_WAITING_MAX 100 /* streams that wait for one connection to come up */
 
 enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED };
@@ -87,6 +91,7 @@ struct tunnel {
 	uint8_t *bufs[TUNNEL_BUFS]; /* spare out buffers */
 	size_t n_bufs;
 	struct tunnel_stats stats;
+	size_t n_shaking; /* server connections before READY */
 	/* Payload slices of one stream, collected while records are opened, so that the
 	 * application gets them by one sendmsg(2). They point into rbuf. */
 	struct tunnel_stream *batch;

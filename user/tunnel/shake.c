@@ -72,6 +72,8 @@ static int become_ready(struct hbone *hb)
 		return r;
 	hb->h2_ready = true;
 	hb->phase = HBONE_READY;
+	if (hb->server)
+		hb->t->n_shaking--;
 	hb->t->stats.handshakes_ok++;
 	return 0;
 }

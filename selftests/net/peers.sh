@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Clients and servers of the network scenarios, on top of lib.sh and peer.py.
+#
+#   peer POD ARGUMENT...         peer.py in a pod; with $PEER in the command of a pod
+#   field NAME TEXT              one of own, peer, seen, at, host of `peer POD who`
+#   seen_as POD NAME HOST PORT   that field of a new connection
+#   hold NAME POD HOST PORT      a connection that stays open; hold_ok NAME: bytes go both ways
+#   hold_error NAME              why it broke; hold_end NAME: ends it
+#   ip_of POD [4|6], pid_of NODE, cookie_of NODE POD, pins NODE
+#   paths NODE                   paths of the open connections, one per line
+#   event NODE NAME              counter of the BPF programs, as in `weft drops`
+#   map_is_empty NODE MAP
+#   weft_on NODE ARGUMENT...     the weft command with that node's daemon
+
+[[ -x /usr/bin/python3 ]] || skip "no /usr/bin/python3"
+PEER="/usr/bin/python3 -S $ROOT/selftests/net/peer.py"
+peers_tmp=$(mktemp -d)
+declare -A hold_in=() hold_out=() hold_pid=() hold_said=()
+hold_count=0
+
+peer() {
+	local where=$1
+	shift
+	# shellcheck disable=SC2086 # words
+	pod "$where" $PEER "$@"
+}
+
+field() {
+	local word
+	for word in $2; do
+		[[ $word != "$1="* ]] || echo "${word#*=}"
+	done
+}
+
+seen_as() {
+	field "$2" "$(peer "$1" who "$3" "$4")"
+}
+
+hold() {
+	local name=$1 where=$2 in out line=""
+	shift 2
+	mkfifo "$peers_tmp/$name.in" "$peers_tmp/$name.out"
+	# opened for both directions, so that neither this nor the client waits for the other
+	exec {in}<>"$peers_tmp/$name.in" {out}<>"$peers_tmp/$name.out"
+	peer "$where" hold "$@" <"$peers_tmp/$name.in" >"$peers_tmp/$name.out" &
+	hold_pid[$name]=$!
+	hold_in[$name]=$in
+	hold_out[$name]=$out
+	rm "$peers_tmp/$name.in" "$peers_tmp/$name.out"
+	read -t 10 -r line -u "$out" || true
+	[[ $line == own=* ]] || fail "$name: $where cannot dial $*: ${line:-no answer}"
+	hold_said[$name]=$line
+}
+
+# A line that was never sent before comes back.
+hold_ok() {
+	local line="" text
+	text="$1 $((++hold_count)) $RANDOM"
+	echo "$text" >&"${hold_in[$1]}"
+	read -t 10 -r line -u "${hold_out[$1]}" || true
+	[[ $line == "$text" ]] || fail "$1: sent \"$text\", got \"$line\""
+}
+
+# The name of the error that a broken connection ends with.
+hold_error() {
+	local line=""
+	echo "$1 anybody there?" >&"${hold_in[$1]}"
+	read -t 10 -r line -u "${hold_out[$1]}" || true
+	echo "$line"
+}
+
+hold_end() {
+	kill "${hold_pid[$1]}" 2>/dev/null
+	wait "${hold_pid[$1]}" 2>/dev/null
+	exec {hold_in[$1]}>&- {hold_out[$1]}>&-
+	unset "hold_pid[$1]" "hold_in[$1]" "hold_out[$1]"
+}
+
+peers_end() {
+	local code=$? pid
+	for pid in "${hold_pid[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+	rm -rf "$peers_tmp"
+	(exit "$code")
+	lib_end
+}
+trap peers_end EXIT
+
+ip_of() {
+	lab status -o json |
+		jq -r --arg pod "$1" --argjson i "$((${2:-4} == 6))" \
+			'.pods[] | select(.name == $pod) | .ips[$i]'
+}
+
+pid_of() {
+	lab status -o json | jq -r --arg node "$1" '.nodes[] | select(.name == $node) | .pid'
+}
+
+cookie_of() {
+	weft_json "$1" pods | jq -r --arg pod "$2" '.pods[] | select(.name == $pod) | .cookie'
+}
+
+pins() {
+	echo "/sys/fs/bpf/$LAB/$1"/v*
+}
+
+paths() {
+	weft_json "$1" connections | jq -r '.connections[].path' | sort
+}
+
+event() {
+	weft_json "$1" drops | jq --arg name "$2" '.events[] | select(.name == $name) | .count'
+}
+
+map_is_empty() {
+	local out
+	out=$(bpftool -j map dump pinned "$(pins "$1")/$2") || return
+	[[ $(jq length <<<"$out") == 0 ]]
+}
+
+weft_on() {
+	local node=$1
+	shift
+	"$WEFT" --socket "$LAB_DIR/$node/weftd.sock" "$@"
+}
