@@ -14,4 +14,6 @@ $(B)/weft: $(TOOL_OBJ) $(LIB_OBJ)
 .PHONY: weft
 weft: $(if $(TOOL_SRC),$(B)/weft) ## the command line tool
 
+include tools/bench/build.mk
+
 deps += $(TOOL_OBJ:.o=.d)

@@ -10,7 +10,7 @@
     peer.py both BYTES HOST PORT    bulk data there and back at the same time
 
 own and peer are what getsockname and getpeername say to the client, seen and at what
-getpeername and getsockname say to the server. Options in front: -4, -6, -m (an IPv6 socket
+getpeername and getsockname say to the server. Options in front: -6, -m (an IPv6 socket
 that dials the IPv4 address), -t SECONDS (20).
 A client that fails prints the name of the error (ECONNREFUSED) and ends with 1.
 """
@@ -22,7 +22,7 @@ import threading
 import zlib
 
 PART = bytes(range(256)) * 256
-OPTIONS = {"family": socket.AF_UNSPEC, "mapped": False, "timeout": 20.0}
+OPTIONS = {"family": socket.AF_INET, "mapped": False, "timeout": 20.0}
 
 
 def plain(ip):
@@ -49,11 +49,11 @@ def send_bulk(s, n):
     return crc
 
 
-def receive_bulk(s, n):
+def receive_bulk(f, n):
     """Checksum of the n bytes that come; EOFError if fewer do."""
     crc = 0
     while n:
-        data = s.recv(min(n, 262144))
+        data = f.read1(min(n, 262144))
         if not data:
             raise EOFError
         n -= len(data)
@@ -62,13 +62,12 @@ def receive_bulk(s, n):
 
 
 def answer(s):
-    with s:
-        f = s.makefile("rb")
+    with s, s.makefile("rb") as f:
         s.sendall(f"{socket.gethostname()} {text(s.getpeername())} {text(s.getsockname())}\n"
                   .encode())
         what, _, n = f.readline().decode().strip().partition(" ")
         if what == "up":
-            s.sendall(f"{receive_bulk(f_raw(f), int(n))}\n".encode())
+            s.sendall(f"{receive_bulk(f, int(n))}\n".encode())
         elif what == "down":
             s.sendall(f"{send_bulk(s, int(n))}\n".encode())
         elif what in ("both", "hold"):
@@ -77,12 +76,6 @@ def answer(s):
                 if not data:
                     break
                 s.sendall(data)
-
-
-def f_raw(f):
-    """recv() on a buffered reader, which may hold the first bytes already."""
-    f.recv = f.read1
-    return f
 
 
 def answer_quietly(s):
@@ -116,10 +109,8 @@ def serve(ports):
 
 
 def dial(host, port):
-    family = socket.AF_INET if OPTIONS["mapped"] else OPTIONS["family"]
-    info = socket.getaddrinfo(host, int(port), family, socket.SOCK_STREAM)[0]
-    address = info[4]
-    family = info[0]
+    family = OPTIONS["family"]
+    address = socket.getaddrinfo(host, int(port), family, socket.SOCK_STREAM)[0][4]
     if OPTIONS["mapped"]:
         family = socket.AF_INET6
         address = ("::ffff:" + address[0], address[1])
@@ -176,13 +167,13 @@ def bulk(what, n, host, port):
             mine = send_bulk(s, int(n))
             theirs = int(f.readline())
         elif what == "down":
-            mine = receive_bulk(f_raw(f), int(n))
+            mine = receive_bulk(f, int(n))
             theirs = int(f.readline())
         else:
             sent = []
             t = threading.Thread(target=lambda: sent.append(send_bulk(s, int(n))), daemon=True)
             t.start()
-            theirs = receive_bulk(f_raw(f), int(n))
+            theirs = receive_bulk(f, int(n))
             t.join()
             mine = sent[0]
         if mine != theirs:
@@ -194,9 +185,7 @@ def bulk(what, n, host, port):
 def options(args):
     while args and args[0].startswith("-"):
         option = args.pop(0)
-        if option == "-4":
-            OPTIONS["family"] = socket.AF_INET
-        elif option == "-6":
+        if option == "-6":
             OPTIONS["family"] = socket.AF_INET6
         elif option == "-m":
             OPTIONS["mapped"] = True

@@ -6,24 +6,36 @@
 #   field NAME TEXT              one of own, peer, seen, at, host of `peer POD who`
 #   seen_as POD NAME HOST PORT   that field of a new connection
 #   hold NAME POD HOST PORT      a connection that stays open; hold_ok NAME: bytes go both ways
+#   hold_said NAME               what `peer POD who` would have said of it
 #   hold_error NAME              why it broke; hold_end NAME: ends it
+#   serve_in PLACE PORT...       a server there, until the script ends
 #   ip_of POD [4|6], pid_of NODE, cookie_of NODE POD, pins NODE
 #   paths NODE                   paths of the open connections, one per line
 #   event NODE NAME              counter of the BPF programs, as in `weft drops`
 #   map_is_empty NODE MAP
+#   enrol NODE POD, unenrol NODE POD
 #   weft_on NODE ARGUMENT...     the weft command with that node's daemon
 
 [[ -x /usr/bin/python3 ]] || skip "no /usr/bin/python3"
 PEER="/usr/bin/python3 -S $ROOT/selftests/net/peer.py"
 peers_tmp=$(mktemp -d)
-declare -A hold_in=() hold_out=() hold_pid=() hold_said=()
+declare -A hold_in=() hold_out=() hold_pid=() hold_line=()
 hold_count=0
+background=()
 
 peer() {
 	local where=$1
 	shift
 	# shellcheck disable=SC2086 # words
 	pod "$where" $PEER "$@"
+}
+
+serve_in() {
+	local where=$1
+	shift
+	# shellcheck disable=SC2086 # words
+	"$WEFT" lab --name "$LAB" exec "$where" -- $PEER serve "$@" >/dev/null 2>&1 &
+	background+=($!)
 }
 
 field() {
@@ -43,14 +55,21 @@ hold() {
 	mkfifo "$peers_tmp/$name.in" "$peers_tmp/$name.out"
 	# opened for both directions, so that neither this nor the client waits for the other
 	exec {in}<>"$peers_tmp/$name.in" {out}<>"$peers_tmp/$name.out"
-	peer "$where" hold "$@" <"$peers_tmp/$name.in" >"$peers_tmp/$name.out" &
+	# a simple command, so that its pid is that of the client
+	# shellcheck disable=SC2086 # words
+	"$WEFT" lab --name "$LAB" exec "$where" -- $PEER hold "$@" \
+		<&"$in" >&"$out" &
 	hold_pid[$name]=$!
 	hold_in[$name]=$in
 	hold_out[$name]=$out
 	rm "$peers_tmp/$name.in" "$peers_tmp/$name.out"
-	read -t 10 -r line -u "$out" || true
+	read -t 10 -r -u "$out" line || true
 	[[ $line == own=* ]] || fail "$name: $where cannot dial $*: ${line:-no answer}"
-	hold_said[$name]=$line
+	hold_line[$name]=$line
+}
+
+hold_said() {
+	echo "${hold_line[$1]}"
 }
 
 # A line that was never sent before comes back.
@@ -58,7 +77,7 @@ hold_ok() {
 	local line="" text
 	text="$1 $((++hold_count)) $RANDOM"
 	echo "$text" >&"${hold_in[$1]}"
-	read -t 10 -r line -u "${hold_out[$1]}" || true
+	read -t 10 -r -u "${hold_out[$1]}" line || true
 	[[ $line == "$text" ]] || fail "$1: sent \"$text\", got \"$line\""
 }
 
@@ -66,20 +85,21 @@ hold_ok() {
 hold_error() {
 	local line=""
 	echo "$1 anybody there?" >&"${hold_in[$1]}"
-	read -t 10 -r line -u "${hold_out[$1]}" || true
+	read -t 10 -r -u "${hold_out[$1]}" line || true
 	echo "$line"
 }
 
 hold_end() {
+	local in=${hold_in[$1]} out=${hold_out[$1]}
 	kill "${hold_pid[$1]}" 2>/dev/null
 	wait "${hold_pid[$1]}" 2>/dev/null
-	exec {hold_in[$1]}>&- {hold_out[$1]}>&-
+	exec {in}>&- {out}>&-
 	unset "hold_pid[$1]" "hold_in[$1]" "hold_out[$1]"
 }
 
 peers_end() {
 	local code=$? pid
-	for pid in "${hold_pid[@]}"; do
+	for pid in "${hold_pid[@]}" "${background[@]}"; do
 		kill "$pid" 2>/dev/null
 	done
 	rm -rf "$peers_tmp"
@@ -124,4 +144,12 @@ weft_on() {
 	local node=$1
 	shift
 	"$WEFT" --socket "$LAB_DIR/$node/weftd.sock" "$@"
+}
+
+enrol() {
+	expect_ok weft_on "$1" pod enrol "default/$2" --netns "/var/run/netns/$LAB-default-$2"
+}
+
+unenrol() {
+	expect_ok weft_on "$1" pod unenrol "default/$2"
 }

@@ -313,7 +313,24 @@ def end_words_before_a_reset(host):
         expect_reset(s)
 
 
+def end_words_during_an_upload(host):
+    with dial(host, 9011) as s:
+        try:
+            for _ in range(1000):
+                s.sendall(b"z" * 100000)
+            raise AssertionError("nothing stopped the upload")
+        except (ConnectionResetError, BrokenPipeError):
+            pass
+        expect(s.recv(100), b"last words\n")
+
+
 ENDS = {k[len("end_"):]: v for k, v in list(globals().items()) if k.startswith("end_")}
+
+
+def touch(host):
+    """Dials every port once."""
+    for number in [*PORTS, HOLD_PORT, SHORT_PORT]:
+        dial(host, number).close()
 
 
 def abort(host, name):

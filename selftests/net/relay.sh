@@ -16,7 +16,7 @@ NEAR4=10.244.1.2 NEAR6=fd00:10:244:1::2
 FAR4=10.244.2.1 FAR6=fd00:10:244:2::1
 CLIENT4=10.244.1.1 CLIENT6=fd00:10:244:1::1
 OUTSIDER4=10.244.1.3 OUTSIDER6=fd00:10:244:1::3
-WORK=/run/$LAB/work
+WORK=$LAB_DIR/work
 
 relay_lab_text() {
 	cat <<-END
@@ -43,6 +43,8 @@ relay_lab_up() {
 	relay_lab_text | lab_up - "$@"
 	mkdir -p "$WORK"
 	wait_for 10 relay_listens
+	# The first connection to a port of near is decided by the relay; the next ones are direct.
+	expect_ok relay client touch "$NEAR4"
 }
 
 # relay POD FUNCTION ARG...: a client of relay.py in a pod

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* weft bpf: programs, where they are attached and what they cost; maps and how full they are. */
+#include <string.h>
+
 #include "listing.h"
 
 static void program_row(struct table *t, const json_t *row)
@@ -18,7 +20,9 @@ static void program_row(struct table *t, const json_t *row)
 	else
 		table_cell(t, COLOUR_NONE, "-");
 	if (json_array_size(attached))
-		cell_texts(t, attached, 8);
+		cell_texts(t, attached, 4);
+	else if (strcmp(get_text(row, "type"), "tracing") == 0)
+		table_cell(t, COLOUR_NONE, "(run by weftd)"); /* an iterator */
 	else
 		table_cell(t, COLOUR_RED, "nowhere");
 }
@@ -34,11 +38,14 @@ static void map_row(struct table *t, const json_t *row)
 	table_cell(t, COLOUR_NONE, "%s", get_text(row, "type"));
 	cell_count(t, row, "entries");
 	cell_count(t, row, "max_entries");
-	table_cell(t,
-		   percent >= 95   ? COLOUR_RED
-		   : percent >= 80 ? COLOUR_YELLOW
-				   : COLOUR_NONE,
-		   "%.0f%%", percent);
+	if (json_is_number(json_object_get(row, "entries")))
+		table_cell(t,
+			   percent >= 95   ? COLOUR_RED
+			   : percent >= 80 ? COLOUR_YELLOW
+					   : COLOUR_NONE,
+			   "%.0f%%", percent);
+	else
+		table_cell(t, COLOUR_NONE, "-");
 	table_cell(t, COLOUR_NONE, "%s", human_bytes(buf, get_num(row, "memory_bytes")));
 }
 

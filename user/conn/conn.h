@@ -54,7 +54,7 @@ struct conn_worker {
 	_Atomic uint32_t n_conns; /* written by this worker, read by all */
 	_Atomic uint32_t n_tunnels; /* tunnels accepted here */
 	uint64_t next_id;
-	uint32_t number;
+	uint32_t number, next_port;
 };
 
 int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,

@@ -72,6 +72,24 @@ static void on_connect_timeout(void *arg)
 }
 
 /*
+ * Source ports of legs that carry a client's address are ours to choose, and must not be ones
+ * the client itself may be using towards the same application: the two connections would be
+ * one 4-tuple in this netns. So they come from below the range that clients' kernels use, one
+ * after the other, each worker its own residue class.
+ */
+#define APP_PORT_FIRST 1024u
+#define APP_PORT_COUNT 31744u /* up to 32767; net.ipv4.ip_local_port_range begins at 32768 */
+#define APP_PORT_TRIES 64
+
+static uint16_t app_port(struct conn_worker *w)
+{
+	uint32_t n = w->sh->n_workers ? w->sh->n_workers : 1;
+
+	w->next_port = (w->next_port + n) % (APP_PORT_COUNT - APP_PORT_COUNT % n);
+	return (uint16_t)(APP_PORT_FIRST + w->next_port);
+}
+
+/*
  * Connects to the application inside its pod, from the client's address: the leg stays on the
  * pod's loopback, replies come back to it by mark and routing table (pod/route.c). A pod that
  * calls itself keeps its own address.
@@ -79,15 +97,21 @@ static void on_connect_timeout(void *arg)
 int conn_connect_app(struct conn *c)
 {
 	bool self = ip_eq(&c->client.addr, &c->chosen.addr);
-	const struct tcp_connect_opts o = {
+	bool spoof = !self && ip_is_v4(&c->client.addr) == ip_is_v4(&c->chosen.addr);
+	struct tcp_connect_opts o = {
 		.netns_fd = c->local->netns_fd, .to = c->chosen,
-		.from = self || ip_is_v4(&c->client.addr) != ip_is_v4(&c->chosen.addr)
-				? NULL : &c->client.addr,
+		.from = spoof ? &c->client.addr : NULL,
 		.mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
 		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
 	};
-	int fd = tcp_connect(&o);
+	int fd = -EADDRINUSE;
 
+	for (int i = 0; i < APP_PORT_TRIES && (fd == -EADDRINUSE || fd == -EADDRNOTAVAIL); i++) {
+		o.from_port = spoof ? app_port(c->w) : 0;
+		fd = tcp_connect(&o);
+		if (!spoof)
+			break;
+	}
 	if (fd < 0)
 		return fd;
 	c->fd = fd;

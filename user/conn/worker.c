@@ -216,6 +216,7 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 	w->loop = loop;
 	w->sh = sh;
 	w->number = number;
+	w->next_port = number;
 	list_init(&w->conns);
 	list_init(&w->listeners);
 	r = tunnel_new(loop, sh->ident, sh->kern, &conn_tunnel_ops, w, &w->tunnel);

@@ -69,6 +69,7 @@ static json_t *conn_row(const struct conn *c)
 	json_object_set_new(j, "age_ms", json_integer((json_int_t)((clock_mono_ns() - c->started_ns) /
 								   NS_PER_MS)));
 	json_object_set_new(j, "action", json_string(conn_action(c)));
+	json_object_set_new(j, "rtt_us", json_null()); /* of two legs, neither is the answer */
 	return j;
 }
 
@@ -202,22 +203,38 @@ json_t *view_drops(struct daemon *d)
 			 recent_rows(d));
 }
 
+struct prog_view {
+	struct daemon *d;
+	json_t *rows;
+};
+
+static void add_place(void *arg, const char *place)
+{
+	json_array_append_new(arg, view_text(place));
+}
+
 static void prog_row(void *arg, const struct kern_prog_row *r)
 {
-	json_array_append_new(arg, json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:i}", "name", r->name,
-					     "id", (int)r->id, "type", r->type, "run_count",
-					     (json_int_t)r->run_count, "run_time_ns",
-					     (json_int_t)r->run_time_ns, "insns", (int)r->insns,
-					     "attached", (int)r->attached));
+	struct prog_view *v = arg;
+	json_t *places = json_array();
+
+	kern_prog_places(v->d->kern, r->name, add_place, places);
+	json_array_append_new(v->rows,
+			      json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o}", "name", r->name,
+					"id", (int)r->id, "type", r->type, "run_count",
+					(json_int_t)r->run_count, "run_time_ns",
+					(json_int_t)r->run_time_ns, "insns", (int)r->insns,
+					"attached", places));
 }
 
 static void map_row(void *arg, const struct kern_map_row *r)
 {
-	json_array_append_new(arg, json_pack("{s:s, s:i, s:s, s:I, s:i, s:I}", "name", r->name, "id",
-					     (int)r->id, "type", r->type, "entries",
-					     (json_int_t)r->entries, "max_entries",
-					     (int)r->max_entries, "memory_bytes",
-					     (json_int_t)r->memory_bytes));
+	json_t *entries = r->entries < 0 ? json_null() : json_integer((json_int_t)r->entries);
+
+	json_array_append_new(arg, json_pack("{s:s, s:i, s:s, s:o, s:I, s:I}", "name", r->name, "id",
+					     (int)r->id, "type", r->type, "entries", entries,
+					     "max_entries", (json_int_t)r->max_entries,
+					     "memory_bytes", (json_int_t)r->memory_bytes));
 }
 
 static void on_stats_off(void *arg)
@@ -230,11 +247,12 @@ static void on_stats_off(void *arg)
 json_t *view_bpf(struct daemon *d)
 {
 	json_t *progs = json_array(), *maps = json_array();
+	struct prog_view v = { .d = d, .rows = progs };
 
 	/* Counting runs costs a little per run: on while somebody looks, a minute longer. */
 	kern_run_stats(d->kern, true);
 	timer_set(d->loop, &d->stats_off, 60 * NS_PER_S, on_stats_off, d);
-	kern_prog_each(d->kern, prog_row, progs);
+	kern_prog_each(d->kern, prog_row, &v);
 	kern_map_each(d->kern, map_row, maps);
 	return json_pack("{s:o, s:o, s:s, s:i}", "programs", progs, "maps", maps, "pin_dir",
 			 kern_pin_dir(d->kern), "abi", WEFT_ABI_VERSION);

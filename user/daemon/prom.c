@@ -97,10 +97,10 @@ static void count_open(struct worker *w, void *arg)
 
 static void write_connections(struct fill *f, struct prom *w, const uint64_t *open)
 {
-	family(w, "weft_connections", PROM_GAUGE, "open connections");
+	family(w, "weft_connections_open", PROM_GAUGE, "open connections");
 	for (int p = 0; p < WEFT_PATH_MAX; p++)
 		if (path_label[p] && p != WEFT_PATH_DENIED)
-			sample(w, "weft_connections", PROM_GAUGE, "path", path_label[p],
+			sample(w, "weft_connections_open", PROM_GAUGE, "path", path_label[p],
 			       (double)open[p]);
 	family(w, "weft_connections", PROM_COUNTER, "connections that ended, by how");
 	for (int p = 0; p < WEFT_PATH_MAX; p++) {

@@ -91,7 +91,7 @@ int tcp_listen(const struct tcp_listen_opts *o)
 
 static int bind_from(int fd, const struct tcp_connect_opts *o)
 {
-	struct weft_ep from = { .addr = *o->from };
+	struct weft_ep from = { .addr = *o->from, .port = o->from_port };
 	struct sockaddr_storage ss;
 	socklen_t n;
 	int r;
@@ -101,7 +101,8 @@ static int bind_from(int fd, const struct tcp_connect_opts *o)
 	n = ip_to_sockaddr(&from, &ss);
 	r = set_foreign(fd, ss.ss_family);
 	if (r == 0)
-		r = set_int(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+		r = o->from_port ? set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1)
+				 : set_int(fd, SOL_IP, IP_BIND_ADDRESS_NO_PORT, 1);
 	if (r < 0)
 		return r;
 	return bind(fd, (struct sockaddr *)&ss, n) < 0 ? -errno : 0;

@@ -18,9 +18,11 @@ int tcp_listen(const struct tcp_listen_opts *o);
 struct tcp_connect_opts {
 	int netns_fd;   /* -1: this namespace */
 	struct weft_ep to;
-	const struct weft_addr *from; /* NULL: the kernel chooses. Foreign addresses are allowed
-					* (IP_TRANSPARENT); port is chosen at connect
-					* (IP_BIND_ADDRESS_NO_PORT), so ports do not run out */
+	/* NULL: the kernel chooses. Foreign addresses are allowed (IP_TRANSPARENT). */
+	const struct weft_addr *from;
+	/* With from; 0: chosen at connect (IP_BIND_ADDRESS_NO_PORT). A given port may be shared
+	 * with connections to other places; -EADDRINUSE, -EADDRNOTAVAIL: take another one. */
+	uint16_t from_port;
 	uint32_t mark;   /* SO_MARK, 0 none */
 	const char *congestion;  /* e.g. "reno" for legs that stay on the node; NULL default */
 	/* Called on the socket before connect(2) (to put it into weft_own); may be NULL. */

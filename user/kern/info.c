@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is loaded, for "weft bpf" and the metrics. Control thread. */
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/own.h"
+#include "base/str.h"
 #include "kern/priv.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
@@ -20,23 +22,60 @@ int kern_run_stats(struct kern *k, bool on)
 	return k->stats_fd < 0 ? k->stats_fd : 0;
 }
 
-/* Pod and device links carry their place in the name: link_guard_7, link_sklookup_4098. */
-static uint32_t links_of(struct kern *k, const char *prog)
+/* Pod and device links carry their place in the name: link_guard_7, link_sklookup_4098. Gives
+ * that number, "" for a link of the node, NULL for one of another program. */
+static const char *link_number(const struct kern_link *l, const char *prog)
 {
 	const char *kind = prog + strlen("weft_");
-	uint32_t n = 0;
+	const char *base = strrchr(l->path, '/') + 1 + strlen("link_");
+	size_t n = strlen(kind);
 
-	if (strcmp(prog, "weft_uplink_tcx") == 0)
-		return k->uplink_mode == UPLINK_TCX;
-	vec_for_each(l, &k->links) {
-		const char *base = strrchr(l->path, '/') + 1 + strlen("link_");
+	if (strcmp(base, prog) == 0)
+		return "";
+	return strncmp(base, kind, n) == 0 && base[n] == '_' ? base + n + 1 : NULL;
+}
 
-		if (strcmp(base, prog) == 0)
-			n++;
-		else if (strncmp(base, kind, strlen(kind)) == 0 && base[strlen(kind)] == '_')
-			n++;
-	}
+static bool is_uplink(const struct kern *k, const char *prog)
+{
+	return (k->uplink_mode == UPLINK_TCX && strcmp(prog, "weft_uplink_tcx") == 0) ||
+	       (k->uplink_mode == UPLINK_XDP && strcmp(prog, "weft_uplink_xdp") == 0);
+}
+
+static uint32_t links_of(struct kern *k, const char *prog)
+{
+	uint32_t n = is_uplink(k, prog);
+
+	vec_for_each(l, &k->links)
+		n += link_number(l, prog) != NULL;
 	return n;
+}
+
+static void device_place(uint32_t ifindex, void (*fn)(void *arg, const char *place), void *arg)
+{
+	char name[IF_NAMESIZE];
+
+	fn(arg, if_indextoname(ifindex, name) ? name : "a device that is gone");
+}
+
+void kern_prog_places(struct kern *k, const char *prog, void (*fn)(void *arg, const char *place),
+		      void *arg)
+{
+	if (is_uplink(k, prog))
+		device_place(k->uplink_ifindex, fn, arg);
+	vec_for_each(l, &k->links) {
+		const char *number = link_number(l, prog);
+		char text[48];
+		uint32_t ifindex;
+
+		if (!number)
+			continue;
+		if (strcmp(prog, "weft_guard") == 0 && str_to_u32(str_of(number), &ifindex) == 0) {
+			device_place(ifindex, fn, arg);
+			continue;
+		}
+		snprintf(text, sizeof(text), "netns %s", number);
+		fn(arg, number[0] ? text : "cgroup");
+	}
 }
 
 static int prog_row(const struct bpf_program *prog, struct kern_prog_row *row)

@@ -117,5 +117,8 @@ struct kern_map_row {
  * kern_run_stats(true) while somebody looks. */
 int kern_run_stats(struct kern *k, bool on);
 void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog_row *r), void *arg);
+/* "cgroup", the name of a device, or "netns " and its cookie, for each place of a program. */
+void kern_prog_places(struct kern *k, const char *prog, void (*fn)(void *arg, const char *place),
+		      void *arg);
 void kern_map_each(struct kern *k, void (*fn)(void *arg, const struct kern_map_row *r), void *arg);
 const char *kern_pin_dir(const struct kern *k);

@@ -25,7 +25,8 @@
 /* The tail of what libbpf said last: with a verifier refusal that is the reason. */
 static _Thread_local char bpf_says[256];
 
-static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_level level,
+							    const char *fmt, va_list ap)
 {
 	char line[1024];
 

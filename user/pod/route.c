@@ -2,8 +2,9 @@
 /*
  * What a pod's netns needs, so that weftd can connect to its application from the client's
  * address: replies must come back to weftd's socket instead of leaving by eth0. The SYN of
- * that leg carries a mark; tcp_fwmark_accept gives the mark to the application's socket; a
- * rule sends marked packets to a table where everything is local. No netfilter, no conntrack.
+ * that leg carries a mark; tcp_fwmark_accept gives the mark to the application's socket, and
+ * fwmark_reflect to the reset of a port where nobody listens; a rule sends marked packets to a
+ * table where everything is local. No netfilter, no conntrack.
  * Also finds out what the pod looks like: addresses and the other end of its interface.
  */
 #define LOG_SCOPE "pod"
@@ -87,6 +88,21 @@ static int sysctl_write(const char *path, const char *value)
 	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
+static int sysctls_set(void)
+{
+	int r = sysctl_write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1");
+
+	if (r == 0)
+		r = sysctl_write("/proc/sys/net/ipv4/fwmark_reflect", "1");
+	if (r == 0)
+		r = sysctl_write("/proc/sys/net/ipv6/fwmark_reflect", "1");
+	/* All captured connections of the pod go to one address and port, all legs to an
+	 * application to another: without reuse, 28,000 closed ones per minute would use up the
+	 * ports. Needs timestamps, so it is as safe as RFC 6191; best effort. */
+	sysctl_write("/proc/sys/net/ipv4/tcp_tw_reuse", "1");
+	return r == -ENOENT ? 0 : r; /* a kernel without IPv6 */
+}
+
 static int setup_here(void *arg)
 {
 	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
@@ -107,9 +123,7 @@ static int setup_here(void *arg)
 			r = 0;
 	}
 	mnl_socket_close(nl);
-	if (r == 0)
-		r = sysctl_write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1");
-	return r;
+	return r == 0 ? sysctls_set() : r;
 }
 
 int pod_route_setup(int netns_fd, struct errbuf *err)

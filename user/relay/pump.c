@@ -74,6 +74,8 @@ static ssize_t read_once(struct pump *p, bool *ret_full)
 			p->readable = false;
 		return n;
 	}
+	if (n == 0 && p->broken)
+		return -ECONNRESET; /* a write had the error already */
 	if (n == 0) {
 		p->fd_eof = true;
 		p->readable = false;
@@ -91,7 +93,7 @@ static void pump_turn(void *arg);
 
 static void pump_read(struct pump *p)
 {
-	for (int i = 0; p->readable && !p->fd_eof; i++) {
+	for (int i = 0; p->readable && !p->fd_eof && !p->stopped; i++) {
 		bool full;
 		ssize_t n;
 
@@ -107,6 +109,15 @@ static void pump_read(struct pump *p)
 		if (full)
 			return; /* on_writable goes on */
 	}
+}
+
+/* The socket was reset: what came before is still delivered, as far as there is room. */
+static void pump_broken(struct pump *p)
+{
+	p->broken = true;
+	p->readable = true;
+	pump_read(p);
+	pump_finish(p, WEFT_REASON_RESET, true);
 }
 
 /* ---- chan -> socket ---- */
@@ -199,7 +210,7 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 			n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 		} while (n < 0 && errno == EINTR);
 		if (n < 0 && errno != EAGAIN) {
-			pump_finish(p, WEFT_REASON_RESET, true);
+			pump_broken(p);
 			return;
 		}
 		if (n < 0)
@@ -252,7 +263,7 @@ static void pump_turn(void *arg)
 	struct pump *p = arg;
 
 	if (pump_write_pending(p) < 0) {
-		pump_finish(p, WEFT_REASON_RESET, true);
+		pump_broken(p);
 		return;
 	}
 	pump_read(p);
@@ -265,7 +276,7 @@ static void on_fd(void *arg, uint32_t events)
 	struct pump *p = arg;
 
 	if (events & EPOLLERR) {
-		pump_finish(p, WEFT_REASON_RESET, true);
+		pump_broken(p);
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))

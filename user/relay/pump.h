@@ -30,7 +30,7 @@ struct pump {
 	uint8_t *pending; /* bytes for the socket that it did not take yet */
 	uint32_t pend_at, pend_n, pend_cap;
 	int fd;
-	bool readable, rdhup, writable, fd_eof, chan_eof, fd_shut, stopped;
+	bool readable, rdhup, writable, fd_eof, chan_eof, fd_shut, broken, stopped;
 	uint64_t from_fd, to_fd; /* bytes so far */
 };
 

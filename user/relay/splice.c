@@ -140,6 +140,19 @@ static int way_run(struct splice_way *w)
 	return 1;
 }
 
+/* A side was reset: what came before is still delivered, as far as there is room. */
+static void splice_broken(struct splice_relay *s)
+{
+	for (int i = 0; i < 2; i++) {
+		struct splice_way *w = &s->way[i];
+
+		w->readable = !w->eof;
+		w->shut = true; /* a reset follows, not an end */
+		way_run(w);
+	}
+	splice_finish(s, WEFT_REASON_RESET);
+}
+
 static void splice_turn(void *arg)
 {
 	struct splice_relay *s = arg;
@@ -149,7 +162,7 @@ static void splice_turn(void *arg)
 		int r = way_run(&s->way[i]);
 
 		if (r < 0) {
-			splice_finish(s, WEFT_REASON_RESET);
+			splice_broken(s);
 			return;
 		}
 		again |= r == 1;
@@ -165,7 +178,7 @@ static void on_side(struct splice_relay *s, struct splice_way *from, struct spli
 		    uint32_t events)
 {
 	if (events & EPOLLERR) {
-		splice_finish(s, WEFT_REASON_RESET);
+		splice_broken(s);
 		return;
 	}
 	if (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))
