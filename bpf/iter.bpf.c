@@ -74,13 +74,26 @@ int weft_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+/* Denied for the pair of pods; where addresses matter, withdrawn for this very connection. */
+static __always_inline int is_denied(const struct weft_flow_rec *r, const struct sock_common *skc)
+{
+	struct weft_verdict_key key = { .src = r->src, .dst = r->dst, .port = r->chosen.port };
+	struct weft_verdict *v = bpf_map_lookup_elem(&weft_verdicts, &key);
+	struct weft_approval *a;
+	struct weft_tuple t;
+
+	if (v && v->epoch == epoch_now())
+		return v->kind == WEFT_VERDICT_DENY;
+	live_tuple(&t, skc, 1);
+	a = bpf_map_lookup_elem(&weft_approved, &t);
+	return a && !a->src;
+}
+
 SEC("iter/tcp")
 int weft_reap(struct bpf_iter__tcp *ctx)
 {
 	struct sock_common *skc = ctx->sk_common;
-	struct weft_verdict_key key = {};
 	struct weft_flow_value *f;
-	struct weft_verdict *v;
 	struct tcp_sock *tp;
 
 	if (!skc || !bpf_sock_destroy)
@@ -91,11 +104,7 @@ int weft_reap(struct bpf_iter__tcp *ctx)
 	f = bpf_sk_storage_get(&weft_flow, (struct sock *)tp, 0, 0);
 	if (!f || f->r.path != WEFT_PATH_DIRECT || f->r.reporter != WEFT_REPORTER_SOURCE)
 		return 0;
-	key.src = f->r.src;
-	key.dst = f->r.dst;
-	key.port = f->r.chosen.port;
-	v = bpf_map_lookup_elem(&weft_verdicts, &key);
-	if (!v || v->kind != WEFT_VERDICT_DENY || v->epoch != epoch_now())
+	if (!is_denied(&f->r, skc))
 		return 0;
 	if (!bpf_sock_destroy(skc))
 		stat_inc(WEFT_STAT_REAPED);

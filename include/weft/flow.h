@@ -34,7 +34,7 @@ struct weft_tuple {
 weft_static_assert(sizeof(struct weft_tuple) == 36, "contract");
 
 struct weft_approval {
-	__u32 src;     /* workload id of the client */
+	__u32 src;     /* workload id of the client; 0: weftd's own leg, or withdrawn */
 	__u32 dst;     /* workload id of the server */
 	__u32 service; /* service id, 0 if dialled by pod address */
 	__u32 epoch;   /* epoch of the verdict */

@@ -119,10 +119,6 @@ static void net_up(struct env *e)
 	sh("ip -n wt%dh link add br0 type bridge && ip -n wt%dh link set br0 up", p, p);
 	for (int i = 0; i < 3; i++)
 		ns_join(all[i], last[i]);
-	/* No waiting for the bridge's own idea of its state, and VIPs go somewhere. */
-	for (int i = 0; i < 3; i++)
-		sh("ip -n wt%d%s route add 10.96.0.0/16 dev eth0 && "
-		   "ip -n wt%d%s route add fd96::/64 dev eth0", p, all[i], p, all[i]);
 	assert_int_equal(netns_cookie(e->a, &e->cookie_a), 0);
 	assert_int_equal(netns_cookie(e->b, &e->cookie_b), 0);
 	setns(e->host, CLONE_NEWNET);
@@ -175,7 +171,8 @@ int env_reset(void **state)
 {
 	struct env *e = *state;
 	const struct weft_pod a = { .workload = WLD_A, .slot = 1, .v4 = addr("10.9.0.1"),
-				    .v6 = e->o.plain_a ? (struct weft_addr){ 0 } : addr("fd09::1") };
+				    .v6 = e->o.plain_a ? (struct weft_addr){ { 0 } }
+						       : addr("fd09::1") };
 	const struct weft_pod b = { .workload = WLD_B, .slot = 2, .v4 = addr("10.9.0.2"),
 				    .v6 = addr("fd09::2") };
 	const struct weft_state one = { .epoch = 1 };

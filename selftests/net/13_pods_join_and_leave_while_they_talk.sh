@@ -11,9 +11,16 @@
 lab_up - <<EOF
 nodes: [node1, node2]
 pods:
-  - {name: server, node: node1, enrol: false, mesh: {protocol: HBONE}, command: exec $PEER serve 9000}
+  - name: server
+    node: node1
+    enrol: false
+    labels: {app: server}
+    mesh: {protocol: HBONE}
+    command: exec $PEER serve 9000
   - {name: near, node: node1, enrol: false, mesh: {protocol: HBONE}}
   - {name: client, node: node2, enrol: false, mesh: {protocol: HBONE}}
+services: # declared ports are direct from the first connection on
+  - {name: server, ports: {80: 9000}, selector: {app: server}}
 EOF
 
 ip=$(ip_of server)
@@ -98,21 +105,51 @@ old=$(cookie_of node1 near)
 near_ip=$(ip_of near)
 host_if=$(pod @node1 ip -o route get "$near_ip" | grep -o 'dev [^ ]*')
 host_if=${host_if#dev }
-netns=$LAB-default-near2
-ip netns add "$netns"
-trap 'ip netns del "$netns" 2>/dev/null; peers_end' EXIT
-pod @node1 ip link del "$host_if"
-pod @node1 ip link add "$host_if" type veth peer name eth0 netns "$netns"
-ip -n "$netns" link set lo up
-ip -n "$netns" addr add "$near_ip/32" dev eth0
-ip -n "$netns" link set eth0 up
-pod @node1 ip link set "$host_if" up
-pod @node1 ip route add "$near_ip/32" dev "$host_if"
-expect_ok pod @node1 sysctl -qw "net.ipv4.conf.$host_if.proxy_arp=1"
-ip -n "$netns" route add 169.254.1.1 dev eth0
-ip -n "$netns" route add default via 169.254.1.1 dev eth0
+netns=$LAB-near-again # the lab takes it down: it has its prefix
+
+in_new_near() {
+	bash -c 'echo $$ >"$1/cgroup.procs"; shift; exec ip netns exec "$@"' - \
+		"$cgroup" "$netns" "$@"
+}
+
+new_netns() {
+	ip netns add "$netns"
+	ip netns exec "$netns" ip link set lo up
+	pod @node1 ip link del "$host_if" 2>/dev/null
+	pod @node1 ip link add "$host_if" type veth peer name eth0 netns "$netns"
+	pod @node1 ip link set "$host_if" up
+	ip -n "$netns" addr add "$near_ip/32" dev eth0
+	ip -n "$netns" link set eth0 up
+	pod @node1 ip route add "$near_ip/32" dev "$host_if"
+	ip -n "$netns" route add 169.254.1.1 dev eth0
+	ip -n "$netns" route add default via 169.254.1.1 dev eth0
+	ip -n "$netns" neigh add 169.254.1.1 dev eth0 nud permanent lladdr \
+		"$(pod @node1 ip -j link show "$host_if" | jq -r '.[].address')"
+}
+
+cgroup=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/$LAB-lab/node1/pods/default_near
+expect_ok new_netns
 expect_ok weft_on node1 pod enrol default/near --netns "/var/run/netns/$netns"
 [[ $(cookie_of node1 near) != "$old" ]] || fail "the pod is still the old one"
 expect_eq "$(weft_json node1 pods | jq '[.pods[] | select(.name == "near")] | length')" 1 \
 	"pods of that name"
 [[ ! -e $(pins node1)/link_sklookup_$old ]] || fail "the old pod's link is still there"
+before=$(event node1 connect_direct)
+# shellcheck disable=SC2086 # words
+wait_for 5 in_new_near $PEER who "$ip" 9000
+[[ $(event node1 connect_direct) -gt $before ]] || fail "the new pod is not direct"
+
+# ---- a namespace that goes without a word
+new=$(cookie_of node1 near)
+near_is_gone() {
+	weft_json node1 pods | jq -e '[.pods[] | select(.name == "near")] == []'
+}
+near_link_is_gone() {
+	! pod @node1 ip link show "$host_if"
+}
+ip netns del "$netns"
+wait_for 20 near_is_gone
+wait_for 5 near_link_is_gone # so nothing holds the namespace any more
+[[ ! -e $(pins node1)/link_sklookup_$new ]] || fail "the link of a pod that is gone"
+[[ ! -e $LAB_DIR/node1/pods/default_near.json ]] || fail "the record of a pod that is gone"
+expect_ok peer client who "$ip" 9000

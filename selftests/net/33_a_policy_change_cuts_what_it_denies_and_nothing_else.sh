@@ -31,7 +31,7 @@ web=$(ip_of web)
 web6=$(ip_of web 6)
 
 hold near near web.shop 80
-hold near6 near -6 "$web6" 9000
+hold near6 near "$web6" 9000
 hold near-stranger near-stranger web.shop 80
 hold relayed near-stranger "$web" 9002 # no service declares it: the first goes by the relay
 hold direct near-stranger "$web" 9002
@@ -49,7 +49,9 @@ shop_apply
 are_cut near-stranger relayed direct far-stranger
 go_on near near6 far fabric
 wait_for 5 log_has node1 '.path == "direct" and ."src.workload" == "near-stranger"
-	and (.error | startswith("policy_changed"))'
+	and .policy == "shop/no-strangers" and ((.error // "") | startswith("policy_changed"))'
+wait_for 5 drop_has node1 '.where == "kernel" and .reason == "policy_changed"
+	and .policy == "shop/no-strangers" and .src_workload == "other/near-stranger"'
 wait_for 5 log_has node1 '.path == "hbone" and .direction == "inbound"
 	and ."src.workload" == "far-stranger" and .policy == "shop/no-strangers"
 	and (.error | startswith("policy_changed"))'

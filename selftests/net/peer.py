@@ -109,7 +109,7 @@ def serve(ports):
 
 
 def dial(host, port):
-    family = OPTIONS["family"]
+    family = socket.AF_INET6 if ":" in host else OPTIONS["family"]
     address = socket.getaddrinfo(host, int(port), family, socket.SOCK_STREAM)[0][4]
     if OPTIONS["mapped"]:
         family = socket.AF_INET6

@@ -43,9 +43,8 @@ shop_file() {
 }
 
 says() {
-	local out family=()
-	[[ $2 != *:* ]] || family=(-6)
-	if out=$(peer "$1" "${family[@]}" who "$2" "$3"); then
+	local out
+	if out=$(peer "$1" who "$2" "$3"); then
 		echo ok
 	else
 		echo "$out"

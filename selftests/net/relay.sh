@@ -34,13 +34,22 @@ relay_lab_text() {
 	END
 }
 
+# listens POD PORT...: without connecting
+listens() {
+	local all number
+	all=$(pod "t/$1" ss -Htln) || return 1
+	shift
+	for number in "$@"; do
+		grep -q ":$number " <<<"$all" || return 1
+	done
+}
+
 relay_listens() {
-	pod t/near "$PYTHON" "$RELAY" woken "$NEAR6" nobody &&
-		pod t/client "$PYTHON" "$RELAY" woken "$FAR6" nobody
+	listens near {9001..9011} 9100 9101 && listens far {9001..9011} 9100 9101
 }
 
 relay_lab_up() {
-	relay_lab_text | lab_up - "$@"
+	lab_up - "$@" < <(relay_lab_text)
 	mkdir -p "$WORK"
 	wait_for 10 relay_listens
 	# The first connection to a port of near is decided by the relay; the next ones are direct.

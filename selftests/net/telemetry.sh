@@ -41,6 +41,7 @@ background() {
 	"$WEFT" lab --name "$LAB" exec "$where" -- "$@" >"$tmp/background.$where" 2>&1 </dev/null &
 	pid=$!
 	pids+=("$pid")
+	disown "$pid" # no word about it if the end of the lab kills it
 }
 
 server_command() {

@@ -4,7 +4,8 @@
 BENCH_LOAD_SRC := $(sort $(wildcard tools/bench/load*.c))
 BENCH_SRC := $(BENCH_LOAD_SRC) $(wildcard tools/bench/copyrelay.c tools/bench/limits.c)
 BENCH_OBJ := $(BENCH_SRC:%.c=$(B)/%.o)
-BENCH_PROGRAMS := $(B)/weft-bench-load $(B)/weft-bench-relay $(B)/weft-bench-limits
+BENCH_PROGRAMS := $(B)/weft-bench-load $(B)/weft-bench-relay \
+	$(if $(wildcard tools/bench/limits.c),$(B)/weft-bench-limits)
 
 $(BENCH_OBJ): $(B)/%.o: %.c $(B)/.opts | $(gen_headers)
 	$(call say,CC,$<)mkdir -p $(@D) && \

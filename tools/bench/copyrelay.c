@@ -193,8 +193,8 @@ static void session_start(struct loop *l, size_t route)
 		return;
 	}
 	s->connecting = true;
-	s->ends[0].fd = s->ends[1].fd = -1;
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	s->ends[0].fd = from;
+	fd = s->ends[1].fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (end_init(l, s, 0, from, 0) < 0 || fd < 0 || end_init(l, s, 1, fd, EPOLLOUT) < 0) {
 		session_end(l, s);
 		return;

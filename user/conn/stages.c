@@ -101,7 +101,7 @@ int conn_connect_app(struct conn *c)
 	struct tcp_connect_opts o = {
 		.netns_fd = c->local->netns_fd, .to = c->chosen,
 		.from = spoof ? &c->client.addr : NULL,
-		.mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
+		.stays_here = true, .mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
 		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
 	};
 	int fd = -EADDRINUSE;

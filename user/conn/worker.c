@@ -41,8 +41,6 @@ static void serve(struct conn_worker *w, struct conn_local *local, enum conn_lis
 		close(fd);
 		return;
 	}
-	tcp_tune(fd);
-	tcp_set_congestion(fd, w->sh->congestion);
 	if (kind == CONN_LISTEN_OUTBOUND)
 		c->fd = fd;
 	else

@@ -11,35 +11,39 @@
 #include "report/access.h"
 #include "report/drops.h"
 
+/* When the hook refuses, the socket has no address yet: the pod's own of that family. */
+static struct weft_addr source_addr(const struct weft_event *e, const struct workload *src)
+{
+	struct weft_addr addr = e->tuple.src;
+
+	for (size_t i = 0; e->kind == WEFT_EVENT_DENIED && src && i < src->n_addrs; i++)
+		if (ip_is_v4(&src->addrs[i]) == ip_is_v4(&e->tuple.dst))
+			addr = src->addrs[i];
+	return addr;
+}
+
 /* The kernel knows that it was denied; the evaluator knows by which policy. */
-static void explain(const struct snap *s, const struct workload *src, const struct workload *dst,
-		    const struct weft_event *e, struct rbac_result *ret)
+static void explain(const struct snap *s, const struct access_rec *r, struct rbac_result *ret)
 {
 	struct facts f;
 
-	if (!src || !dst)
+	if (!r->src_w || !r->dst_w)
 		return;
-	rbac_facts_of(src, dst, e->tuple.dport, &f);
-	f.dst_ip = e->tuple.dst;
-	for (size_t i = 0; i < src->n_addrs; i++)
-		if (ip_is_v4(&src->addrs[i]) == ip_is_v4(&e->tuple.dst))
-			f.src_ip = src->addrs[i];
+	rbac_facts_of(r->src_w, r->dst_w, r->dst.port, &f);
+	f.src_ip = r->src.addr;
+	f.dst_ip = r->dst.addr;
 	rbac_check(s, &f, ret);
 }
 
-static void record_drop(struct daemon *d, const struct weft_event *e, const struct workload *src,
-			const struct workload *dst, const char *policy)
+static void record_drop(struct daemon *d, const struct access_rec *a, const char *policy)
 {
-	struct drop_rec r = { .time_s = clock_wall_s(), .reason = e->reason, .kernel = true,
-			      .dst = { .addr = e->tuple.dst, .port = e->tuple.dport } };
+	struct drop_rec r = { .time_s = clock_wall_s(), .reason = (uint8_t)a->reason,
+			      .kernel = true, .src = a->src, .dst = a->dst };
 
-	if (src) {
-		snprintf(r.src_name, sizeof(r.src_name), "%s/%s", src->ns, src->name);
-		if (src->n_addrs)
-			r.src.addr = src->addrs[0];
-	}
-	if (dst)
-		snprintf(r.dst_name, sizeof(r.dst_name), "%s/%s", dst->ns, dst->name);
+	if (a->src_w)
+		snprintf(r.src_name, sizeof(r.src_name), "%s/%s", a->src_w->ns, a->src_w->name);
+	if (a->dst_w)
+		snprintf(r.dst_name, sizeof(r.dst_name), "%s/%s", a->dst_w->ns, a->dst_w->name);
 	snprintf(r.policy, sizeof(r.policy), "%s", policy);
 	drops_add_any(d->drops, &r);
 }
@@ -54,7 +58,7 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	struct rbac_result res = { .allow = true };
 	struct access_rec r = {
 		.inbound = inbound, .path = e->path, .reason = e->reason,
-		.src = { .addr = e->tuple.src, .port = e->tuple.sport },
+		.src = { .addr = source_addr(e, src), .port = e->tuple.sport },
 		.dst = { .addr = e->tuple.dst, .port = e->tuple.dport }, .dialled = e->dialled,
 		.src_w = src, .dst_w = dst, .service = snap_service_by_port_id(s, e->service, NULL),
 		/* Per-pod perspective: what the client sent is received by the server. */
@@ -65,14 +69,12 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 
 	if (e->kind == WEFT_EVENT_OPENED)
 		return;
-	if (e->kind == WEFT_EVENT_DENIED) {
-		if (src && src->n_addrs)
-			r.src.addr = src->addrs[0];
-		if (e->reason == WEFT_REASON_POLICY_DENIED)
-			explain(s, src, dst, e, &res);
+	if (e->reason == WEFT_REASON_POLICY_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED) {
+		explain(s, &r, &res);
 		r.policy = res.policy;
-		record_drop(d, e, src, dst, res.policy);
 	}
+	if (e->kind == WEFT_EVENT_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED)
+		record_drop(d, &r, res.policy);
 	if (!r.service && dst)
 		r.service = snap_service_of(s, dst, e->tuple.dport);
 	access_write_any(d->access, &r);

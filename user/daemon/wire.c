@@ -128,7 +128,8 @@ static int start_pods(struct daemon *d)
 {
 	const struct pods_opts po = {
 		.kern = d->kern, .model = d->model, .ident = d->ident, .loop = d->loop,
-		.run_dir = d->opts.run_dir, .node = d->opts.node, .on_listen = workers_listen,
+		.run_dir = d->opts.run_dir, .node = d->opts.node,
+		.congestion = d->shared.congestion, .on_listen = workers_listen,
 		.on_unlisten = workers_unlisten, .on_change = on_pods_change, .arg = d,
 	};
 	int r = pods_new(&po, &d->pods);

@@ -44,15 +44,11 @@ static int socket_in(int netns_fd, int domain)
 }
 
 /* Lets the socket carry addresses that are not of this host. Needs CAP_NET_ADMIN (or _RAW). */
+/* Allows a source that is not ours, and routing it. */
 static int set_foreign(int fd, int domain)
 {
-	bool v6 = domain == AF_INET6;
-	int r = v6 ? set_int(fd, SOL_IPV6, IPV6_TRANSPARENT, 1)
-		   : set_int(fd, SOL_IP, IP_TRANSPARENT, 1);
-
-	if (r < 0)
-		return r;
-	return v6 ? set_int(fd, SOL_IPV6, IPV6_FREEBIND, 1) : set_int(fd, SOL_IP, IP_FREEBIND, 1);
+	return domain == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_TRANSPARENT, 1)
+				  : set_int(fd, SOL_IP, IP_TRANSPARENT, 1);
 }
 
 static int listen_family(const struct tcp_listen_opts *o, int domain)
@@ -72,6 +68,9 @@ static int listen_family(const struct tcp_listen_opts *o, int domain)
 		r = set_foreign(fd, domain);
 	if (r < 0)
 		return r;
+	tcp_tune(fd);
+	if (o->congestion)
+		tcp_set_congestion(fd, o->congestion);
 	r = v6 ? bind(fd, (struct sockaddr *)&any6, sizeof(any6))
 	       : bind(fd, (struct sockaddr *)&any4, sizeof(any4));
 	if (r < 0 || listen(fd, o->backlog > 0 ? o->backlog : SOMAXCONN) < 0)
@@ -117,7 +116,10 @@ int tcp_connect(const struct tcp_connect_opts *o)
 
 	if (fd < 0)
 		return fd;
-	tcp_tune(fd);
+	if (o->stays_here)
+		set_int(fd, SOL_TCP, TCP_NODELAY, 1);
+	else
+		tcp_tune(fd);
 	if (o->congestion)
 		tcp_set_congestion(fd, o->congestion);
 	if (o->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &o->mark, sizeof(o->mark)) < 0)

@@ -11,6 +11,9 @@ struct tcp_listen_opts {
 	uint16_t port;
 	int backlog;
 	bool transparent; /* IP_TRANSPARENT, so that accepted sockets may carry foreign sources */
+	/* For accepted sockets, which inherit it together with what tcp_tune() sets; NULL: the
+	 * system's. */
+	const char *congestion;
 };
 /* Listens on [::]:port for both families, or 0.0.0.0 where there is no IPv6. Fd or -errno. */
 int tcp_listen(const struct tcp_listen_opts *o);
@@ -25,6 +28,7 @@ struct tcp_connect_opts {
 	uint16_t from_port;
 	uint32_t mark;   /* SO_MARK, 0 none */
 	const char *congestion;  /* e.g. "reno" for legs that stay on the node; NULL default */
+	bool stays_here; /* both ends are in one namespace: no keepalive, the kernel tells */
 	/* Called on the socket before connect(2) (to put it into weft_own); may be NULL. */
 	int (*prepare)(int fd, void *arg);
 	void *prepare_arg;

@@ -81,6 +81,8 @@ uint32_t kern_epoch_any(struct kern *k);
 int kern_epoch_bump(struct kern *k);
 /* Deletes verdicts of older epochs. */
 void kern_verdict_sweep(struct kern *k);
+/* kern_reap() will destroy this direct connection, whatever the verdict for its pair. */
+int kern_approval_withdraw(struct kern *k, const struct weft_tuple *t);
 
 /* The relay's questions. */
 int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret);

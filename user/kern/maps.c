@@ -199,6 +199,14 @@ void kern_verdict_sweep(struct kern *k)
 		bpf_map_delete_elem(k->fd_verdicts, &key);
 }
 
+int kern_approval_withdraw(struct kern *k, const struct weft_tuple *t)
+{
+	struct weft_approval nobody = { 0 };
+
+	/* Not there any more: it has closed. */
+	return bpf_map_update_elem(MAP_FD(k, weft_approved), t, &nobody, BPF_EXIST);
+}
+
 int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret)
 {
 	return bpf_map_lookup_elem(k->fd_origdst, key, ret);

@@ -37,13 +37,10 @@ struct pods {
 	struct timer check;
 };
 
-static const struct {
-	uint16_t port;
-	bool transparent;
-} listens[] = {
-	[CONN_LISTEN_OUTBOUND] = { WEFT_PORT_OUTBOUND, false },
-	[CONN_LISTEN_HBONE] = { WEFT_PORT_HBONE, false },
-	[CONN_LISTEN_PLAIN] = { WEFT_PORT_PLAINTEXT, false },
+static const uint16_t listen_port[] = {
+	[CONN_LISTEN_OUTBOUND] = WEFT_PORT_OUTBOUND,
+	[CONN_LISTEN_HBONE] = WEFT_PORT_HBONE,
+	[CONN_LISTEN_PLAIN] = WEFT_PORT_PLAINTEXT,
 };
 
 static struct pod *find(const struct pods *p, const char *ns, const char *name)
@@ -110,10 +107,11 @@ static void undo(struct pods *p, struct pod *pod)
 
 static int open_listeners(struct pods *p, struct pod *pod, struct errbuf *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(listens); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(listen_port); i++) {
 		const struct tcp_listen_opts o = { .netns_fd = pod->local->netns_fd,
-						   .port = listens[i].port, .backlog = 4096,
-						   .transparent = listens[i].transparent };
+						   .port = listen_port[i], .backlog = 4096,
+						   .congestion = i == CONN_LISTEN_HBONE
+									 ? NULL : p->o.congestion };
 		int fd = tcp_listen(&o);
 
 		if (fd < 0)

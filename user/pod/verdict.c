@@ -33,15 +33,17 @@ static void collect(void *arg, const struct pod *pod)
 		log_warn("out of memory, verdicts are left to the relay");
 }
 
-static void verdict_make(struct eager *e, const struct workload *src, const struct workload *dst,
+/* False: addresses matter, no verdict holds for every connection of the two. */
+static bool verdict_make(struct eager *e, const struct workload *src, const struct workload *dst,
 			 uint16_t port)
 {
 	struct rbac_result res;
 
 	if (!rbac_cacheable(e->s, src, dst, port, &res))
-		return;
+		return false;
 	if (kern_verdict_set_any(e->m->kern, src->id, dst->id, port, res.allow) == 0)
 		e->n++;
+	return true;
 }
 
 static void pairs_with(struct eager *e, const struct workload *dst)
@@ -61,13 +63,21 @@ static void judge_live(void *arg, const struct weft_flow_live *l)
 {
 	struct eager *e = arg;
 	struct workload *src, *dst;
+	struct rbac_result res;
+	struct facts f;
 
 	if (l->path != WEFT_PATH_DIRECT || l->reporter != WEFT_REPORTER_SOURCE)
 		return;
 	src = snap_workload_by_id(e->s, l->src);
 	dst = snap_workload_by_id(e->s, l->dst);
-	if (src && dst)
-		verdict_make(e, src, dst, l->tuple.dport);
+	if (!src || !dst || verdict_make(e, src, dst, l->tuple.dport))
+		return;
+	rbac_facts_of(src, dst, l->tuple.dport, &f);
+	f.src_ip = l->tuple.src;
+	f.dst_ip = l->tuple.dst;
+	rbac_check(e->s, &f, &res);
+	if (!res.allow)
+		kern_approval_withdraw(e->m->kern, &l->tuple);
 }
 
 static void reap(void *arg, const struct pod *pod)

@@ -145,7 +145,6 @@ int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 	}
 	hb->local = local;
 	hb->own_uri = str_dup(str_of(own_uri));
-	tcp_tune(fd);
 	tcp_local(fd, &hb->local_ep);
 	tcp_peer(fd, &hb->peer_ep);
 	if (t->n_shaking > HBONE_SHAKING_MAX) {

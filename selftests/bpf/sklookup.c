@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+/* sk_lookup in pod b, with real sockets: who gets a SYN that reaches the pod. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "h_env.h"
+
+struct stage {
+	struct bpf_link *link;
+	int app, hbone, plain;
+};
+
+static struct stage stage_up(struct env *e, const char *ip)
+{
+	struct stage s = {
+		.link = bpf_program__attach_netns(e->skel->progs.weft_sklookup, e->b),
+		.app = listen_in(e->b, ip, 80),
+		.hbone = listen_in(e->b, ip, WEFT_PORT_HBONE),
+		.plain = listen_in(e->b, ip, WEFT_PORT_PLAINTEXT),
+	};
+
+	assert_non_null(s.link);
+	listener_set(e, ip, WEFT_LISTEN_HBONE, s.hbone);
+	listener_set(e, ip, WEFT_LISTEN_PLAIN, s.plain);
+	return s;
+}
+
+static void stage_down(struct stage *s)
+{
+	bpf_link__destroy(s->link);
+	s->link = NULL;
+	own_close(&s->app);
+	own_close(&s->hbone);
+	own_close(&s->plain);
+}
+
+#define _stage_ cleanup_with(stage_down)
+
+/* Connects and says whether it came to this listener, with what it dialled as its own end. */
+static void expect_lands(struct env *e, int from, const char *ip, uint16_t port, int listener,
+			 enum weft_stat why)
+{
+	const uint64_t before = stat_now(e, why);
+	_close_ int fd = dial(from, ip, port), got = -1;
+	const struct weft_ep want = ep(ip, port);
+	struct weft_ep own;
+
+	assert_true(fd >= 0);
+	got = accept_one(listener);
+	assert_true(got >= 0);
+	own = own_of(got);
+	assert_memory_equal(&own, &want, sizeof(own));
+	assert_int_equal(stat_now(e, why), before + 1);
+}
+
+static void expect_refused(struct env *e, int from, const char *ip, uint16_t port,
+			   enum weft_stat why)
+{
+	const uint64_t before = stat_now(e, why);
+
+	assert_int_equal(dial(from, ip, port), -ECONNREFUSED);
+	assert_int_equal(stat_now(e, why), before + 1);
+}
+
+static void both_families(struct env *e, void (*fn)(struct env *e, const char *ip))
+{
+	fn(e, "10.9.0.2");
+	fn(e, "fd09::2");
+}
+
+static void stranger_is_plain(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	expect_lands(e, e->x, ip, 80, s.plain, WEFT_STAT_LOOKUP_PLAIN);
+	/* Also where no application listens: the relay answers for the pod. */
+	expect_lands(e, e->x, ip, 4711, s.plain, WEFT_STAT_LOOKUP_PLAIN);
+	assert_true(nobody_came(s.app));
+}
+
+static void a_connection_from_outside_comes_to_the_plaintext_listener(void **state)
+{
+	both_families(*state, stranger_is_plain);
+}
+
+static void tunnel_is_hbone(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	expect_lands(e, e->x, ip, WEFT_PORT_HBONE, s.hbone, WEFT_STAT_LOOKUP_HBONE);
+}
+
+static void port_15008_comes_to_the_hbone_listener(void **state)
+{
+	both_families(*state, tunnel_is_hbone);
+}
+
+static void approved_is_direct(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	expect_lands(e, e->a, ip, 80, s.app, WEFT_STAT_LOOKUP_APPROVED);
+	assert_true(nobody_came(s.plain));
+}
+
+static void an_approved_connection_comes_to_the_application(void **state)
+{
+	both_families(*state, approved_is_direct);
+}
+
+static void reserved_is_refused(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+	_close_ int out = listen_in(e->b, ip, WEFT_PORT_OUTBOUND);
+
+	expect_refused(e, e->x, ip, WEFT_PORT_OUTBOUND, WEFT_STAT_LOOKUP_RESERVED);
+	expect_refused(e, e->x, ip, WEFT_PORT_PLAINTEXT, WEFT_STAT_LOOKUP_RESERVED);
+	assert_true(nobody_came(out) && nobody_came(s.plain));
+}
+
+static void ports_15001_and_15006_are_closed_to_the_outside(void **state)
+{
+	both_families(*state, reserved_is_refused);
+}
+
+static void no_daemon_is_refused(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	/* The daemon dies: entries go with their sockets, nobody deletes them. */
+	own_close(&s.hbone);
+	own_close(&s.plain);
+	assert_int_equal(map_entries(e->skel->maps.weft_listen), 0);
+	expect_refused(e, e->x, ip, 80, WEFT_STAT_LOOKUP_NO_LISTENER);
+	expect_refused(e, e->x, ip, WEFT_PORT_HBONE, WEFT_STAT_LOOKUP_NO_LISTENER);
+	assert_true(nobody_came(s.app));
+}
+
+static void without_the_daemon_a_listening_application_is_not_reached(void **state)
+{
+	both_families(*state, no_daemon_is_refused);
+}
+
+static void inside_is_untouched(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	expect_lands(e, e->b, ip, 80, s.app, WEFT_STAT_LOOKUP_LOCAL);
+}
+
+static void a_pod_reaches_itself(void **state)
+{
+	struct env *e = *state;
+	_stage_ struct stage s = stage_up(e, "10.9.0.2");
+	_close_ int l = listen_in(e->b, "127.0.0.1", 8080);
+
+	expect_lands(e, e->b, "127.0.0.1", 8080, l, WEFT_STAT_LOOKUP_LOCAL);
+	stage_down(&s);
+	both_families(e, inside_is_untouched);
+}
+
+/* The approval names one 4-tuple: after its end, the same client is a stranger again. */
+static void an_approval_is_for_one_connection(void **state)
+{
+	struct env *e = *state;
+	_stage_ struct stage s = stage_up(e, "10.9.0.2");
+	_close_ int around = -1, got = -1;
+	int c, srv;
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	c = dial(e->a, "10.9.0.2", 80);
+	srv = accept_one(s.app);
+	close_rst(c);
+	close(srv);
+	expect_entries(e->skel->maps.weft_approved, 0);
+	/* Multipath TCP is one way around the hooks. */
+	around = sock_in(e->a, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	assert_int_equal(dial_fd(around, "10.9.0.2", 80), 0);
+	got = accept_one(s.plain);
+	fprintf(stderr,"got %d app %d mp %d\n", got, nobody_came(s.app), map_entries(e->skel->maps.weft_approved));
+	assert_true(got >= 0 && nobody_came(s.app));
+}
+
+static void udp_is_untouched(void **state)
+{
+	struct env *e = *state;
+	_stage_ struct stage s = stage_up(e, "10.9.0.2");
+	_close_ int srv = sock_in(e->b, AF_INET, SOCK_DGRAM, 0);
+	_close_ int c = sock_in(e->x, AF_INET, SOCK_DGRAM, 0);
+	struct weft_ep at = ep("10.9.0.2", 15008);
+	struct sockaddr_storage sa;
+	socklen_t n = ip_to_sockaddr(&at, &sa);
+	char got;
+
+	assert_int_equal(bind(srv, (struct sockaddr *)&sa, n), 0);
+	assert_int_equal(dial_fd(c, "10.9.0.2", 15008), 0);
+	assert_int_equal(send(c, "x", 1, 0), 1);
+	assert_int_equal(recv(srv, &got, 1, 0), 1);
+}
+
+#define T(fn) cmocka_unit_test_setup(fn, env_reset)
+
+int main(void)
+{
+	const struct CMUnitTest all[] = {
+		T(a_connection_from_outside_comes_to_the_plaintext_listener),
+		T(port_15008_comes_to_the_hbone_listener),
+		T(an_approved_connection_comes_to_the_application),
+		T(ports_15001_and_15006_are_closed_to_the_outside),
+		T(without_the_daemon_a_listening_application_is_not_reached),
+		T(a_pod_reaches_itself),
+		T(an_approval_is_for_one_connection),
+		T(udp_is_untouched),
+	};
+
+	return cmocka_run_group_tests(all, env_up, env_down);
+}
