@@ -38,6 +38,7 @@ syns_start() {
 		"tcp[tcpflags] & tcp-syn != 0 and dst host $ip and not dst port 15008" \
 		>"$peers_tmp/syns" 2>"$peers_tmp/tcpdump" &
 	background+=($!)
+	disown
 	wait_for 10 grep -q 'listening on' "$peers_tmp/tcpdump"
 }
 

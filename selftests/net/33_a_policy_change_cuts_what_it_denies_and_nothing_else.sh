@@ -26,6 +26,10 @@ path_count() {
 	weft_json "$1" connections | jq --arg path "$2" '[.connections[] | select(.path == $path)] | length'
 }
 
+is_waiting() {
+	weft_json node1 connections | jq -e 'any(.connections[]; .action == "connect")' >/dev/null
+}
+
 shop_up
 web=$(ip_of web)
 web6=$(ip_of web 6)
@@ -66,6 +70,29 @@ go_on near near6 far fabric
 for who in near-stranger far-stranger; do
 	expect_eq "$(says "$who" web.shop 80)" ok "$who, whom nothing denies any more"
 done
+
+# one that was let in, but not yet accepted by the application
+pod web /usr/bin/python3 -c '
+import socket, time
+s = socket.socket()
+s.bind(("0.0.0.0", 9005))
+s.listen(0)
+full = socket.create_connection(("127.0.0.1", 9005))
+time.sleep(60)' &
+disown
+wait_for 5 pod web grep -q ':232D .* 0A ' /proc/net/tcp
+wait_for 5 pod web grep -q ':232D .* 01 ' /proc/net/tcp
+peer far who "$web" 9005 >"$peers_tmp/late" &
+late=$!
+wait_for 5 is_waiting
+new_drops node1
+policies='[{name: late, namespace: shop, scope: Namespace, action: Deny,
+	    rules: [[[{destinationPorts: [9005]}]]]}]'
+shop_apply
+wait "$late" && fail "a connection that is denied by now was established: $(cat "$peers_tmp/late")"
+wait_for 5 log_has node1 '.direction == "inbound" and .policy == "shop/late"
+	and ((.error // "") | startswith("policy_changed"))'
+go_on near near6 far fabric
 
 # plaintext only
 policies='[{name: strict, namespace: shop, scope: Namespace, action: Deny,

@@ -32,12 +32,12 @@ expect() {
 
 # Five fields by tabs, key=value pairs by spaces in the fifth, in the order of $KEYS.
 check_format() {
-	local line=$1 rest pair at=0 key i
+	local line=$1 head rest pair at=0 key i
 	local -a keys
 	read -r -a keys <<<"$KEYS"
 	awk -F '\t' 'NF != 5 { exit 1 }' <<<"$line" || fail "not five fields: $line"
-	[[ $line =~ ^20[0-9-]+T[0-9:]+\.[0-9]{6}Z$'\t'(info|warn|error)$'\t'access$'\t'connection\ (complete|failed)$'\t' ]] ||
-		fail "head of: $line"
+	head="^20[0-9-]+T[0-9:]+\.[0-9]{6}Z (info|warn|error) access connection (complete|failed) "
+	[[ ${line//$'\t'/ } =~ $head ]] || fail "head of: $line"
 	rest=${line##*$'\t'}
 	rest=${rest%% error=*} # the only value with spaces, and the last one
 	for pair in $rest; do

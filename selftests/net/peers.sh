@@ -36,6 +36,7 @@ serve_in() {
 	# shellcheck disable=SC2086 # words
 	"$WEFT" lab --name "$LAB" exec "$where" -- $PEER serve "$@" >/dev/null 2>&1 &
 	background+=($!)
+	disown
 }
 
 field() {

@@ -361,9 +361,9 @@ def refused(host, number):
         pass
 
 
-def whoami(host):
+def whoami(host, number):
     """Prints the address that the server sees, and the one of the socket."""
-    with dial(host, 9004) as s:
+    with dial(host, number) as s:
         print(line(s).split()[2], plain(s.getsockname()[0]))
 
 

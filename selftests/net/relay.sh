@@ -18,19 +18,28 @@ CLIENT4=10.244.1.1 CLIENT6=fd00:10:244:1::1
 OUTSIDER4=10.244.1.3 OUTSIDER6=fd00:10:244:1::3
 WORK=$LAB_DIR/work
 
+relay_policies='[]' # of the mesh
+
 relay_lab_text() {
 	cat <<-END
 	nodes: [node1, node2]
 	pods:
-	  - {name: client, namespace: t, node: node1}
-	  - {name: near, namespace: t, node: node1, command: exec $PYTHON -u $RELAY serve}
+	  - {name: client, namespace: t, serviceAccount: client, node: node1}
+	  - name: near
+	    namespace: t
+	    serviceAccount: near
+	    node: node1
+	    command: exec $PYTHON -u $RELAY serve
 	  - {name: outsider, namespace: t, node: node1, enrol: false}
 	  - name: far
 	    namespace: t
+	    serviceAccount: far
 	    node: node2
 	    labels: {app: far}
 	    command: exec $PYTHON -u $RELAY serve
-	    policies: [${1:-}]
+	services:
+	  - {name: far, namespace: t, ports: {80: 9004}, selector: {app: far}}
+	policies: $relay_policies
 	END
 }
 

@@ -190,7 +190,8 @@ void conn_recheck(struct conn_worker *w)
 		struct conn *c = list_entry(n, struct conn, node);
 		struct workload *now;
 
-		if (!c->opened || !c->inbound)
+		/* Those that wait for the application as well: they were authorized before. */
+		if (!c->inbound)
 			continue;
 		/* The workload's own list of policies may have changed as well. */
 		now = snap_workload_by_pod(s, c->local->ns, c->local->name);

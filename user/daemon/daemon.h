@@ -58,7 +58,7 @@ struct daemon {
 	struct conn_shared shared;
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
-	struct timer stats_off;
+	struct timer stats_off, trim;
 	char uplink[64];
 };
 
@@ -83,6 +83,8 @@ json_t *views_status(struct daemon *d);
 json_t *view_connections(struct daemon *d);
 json_t *view_drops(struct daemon *d);
 json_t *view_bpf(struct daemon *d);
+/* trim.c: gives back what only starting needed */
+void daemon_trim(void);
 /* prom.c */
 struct prom;
 void daemon_metrics(void *arg, struct prom *w);

@@ -37,7 +37,7 @@ static void explain(const struct snap *s, const struct access_rec *r, struct rba
 
 static void record_drop(struct daemon *d, const struct access_rec *a, const char *policy)
 {
-	struct drop_rec r = { .time_s = clock_wall_s(), .reason = (uint8_t)a->reason,
+	struct drop_rec r = { .time_s = clock_wall_s(), .reason = a->reason,
 			      .kernel = true, .src = a->src, .dst = a->dst };
 
 	if (a->src_w)

@@ -19,7 +19,8 @@ static void flow_seen(void *arg, const struct weft_flow_live *l)
 {
 	uint64_t *open = arg;
 
-	if (l->path < WEFT_PATH_MAX)
+	/* Both ends of a direct connection are flows; it is counted once. */
+	if (l->path < WEFT_PATH_MAX && l->reporter == WEFT_REPORTER_SOURCE)
 		open[l->path]++;
 }
 

@@ -96,12 +96,17 @@ static void worker_row(struct worker *w, void *arg)
 static void set_connections(struct daemon *d, json_t *status)
 {
 	json_t *all = view_connections(d), *row, *by = json_object();
-	uint64_t opened = 0, stat[WEFT_STAT_MAX];
+	uint64_t open = 0, opened = 0, stat[WEFT_STAT_MAX];
 	size_t i;
 
 	json_array_foreach(json_object_get(all, "connections"), i, row) {
 		const char *path = json_string_value(json_object_get(row, "path"));
+		const char *to = json_string_value(json_object_get(row, "direction"));
 
+		/* A direct one has both its ends here: two rows, one connection. */
+		if (strcmp(path, "direct") == 0 && strcmp(to, "inbound") == 0)
+			continue;
+		open++;
 		set_int(by, path, (uint64_t)json_integer_value(json_object_get(by, path)) + 1);
 	}
 	kern_stats(d->kern, stat);
@@ -110,8 +115,7 @@ static void set_connections(struct daemon *d, json_t *status)
 		opened += d->shared.opened[p];
 	json_object_set_new(status, "connections",
 			    json_pack("{s:I, s:I, s:o}", "open",
-				      (json_int_t)json_array_size(json_object_get(all, "connections")),
-				      "opened", (json_int_t)opened, "by_path", by));
+				      (json_int_t)open, "opened", (json_int_t)opened, "by_path", by));
 	json_object_set_new(status, "cache",
 			    json_pack("{s:I, s:I, s:I}", "hits",
 				      (json_int_t)stat[WEFT_STAT_VERDICT_HIT], "misses",

@@ -232,6 +232,7 @@ void daemon_stop(struct daemon *d)
 	access_close(&d->access);
 	ident_store_free(&d->ident);
 	timer_cancel(&d->stats_off);
+	timer_cancel(&d->trim);
 	kern_close(&d->kern);
 	drops_free(&d->drops);
 	metrics_free(&d->metrics);
