@@ -9,51 +9,121 @@
  */
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 
 #include "lib/addr.h"
 
+#define VLAN_TAGS_MAX 4
+#define IP_FRAG_MASK 0x1fff
+
 struct packet {
 	struct weft_addr src, dst;
 	__u16 sport, dport;
 	__u8 proto;
-	__u8 syn; /* SYN without ACK */
+	__u8 syn; /* SYN without ACK, or TCP whose flags cannot be seen */
 };
 
-/* Reads the addresses, and for TCP ports and flags. 0, or -1 when it is not whole IP. */
-static __always_inline int packet_parse(void *data, void *end, __be16 eth_proto, struct packet *p)
+struct vlan_tag {
+	__be16 tci, proto;
+};
+
+struct frag6 {
+	__u8 nexthdr, reserved;
+	__be16 off;
+	__be32 id;
+};
+
+/* What is behind the Ethernet header. Tags are skipped: the kernel takes the outer one off
+ * before tcx, but it also takes off those of VLAN 0 below it, later and silently. NULL: IP may be
+ * there, out of sight. *proto is not IP where there is none. */
+static __always_inline void *ip_find(void *data, void *end, __be16 *proto)
 {
-	struct tcphdr *tcp;
+	struct ethhdr *eth = data;
+	struct vlan_tag *tag = (void *)(eth + 1);
 
-	if (eth_proto == bpf_htons(ETH_P_IP)) {
-		struct iphdr *ip = data;
-
-		if ((void *)(ip + 1) > end)
-			return -1;
-		addr_set_v4(&p->src, ip->saddr);
-		addr_set_v4(&p->dst, ip->daddr);
-		p->proto = ip->protocol;
-		if (ip->frag_off & bpf_htons(0x1fff))
-			return 0;
-		tcp = data + ip->ihl * 4;
-	} else {
-		struct ipv6hdr *ip6 = data;
-
-		if ((void *)(ip6 + 1) > end)
-			return -1;
-		__builtin_memcpy(p->src.b, &ip6->saddr, 16);
-		__builtin_memcpy(p->dst.b, &ip6->daddr, 16);
-		p->proto = ip6->nexthdr;
-		tcp = (void *)(ip6 + 1);
+	*proto = 0;
+	if ((void *)(eth + 1) > end)
+		return data;
+	*proto = eth->h_proto;
+	for (int i = 0; i < VLAN_TAGS_MAX; i++, tag++) {
+		if (*proto != bpf_htons(ETH_P_8021Q) && *proto != bpf_htons(ETH_P_8021AD))
+			return tag;
+		if ((void *)(tag + 1) > end)
+			return NULL;
+		*proto = tag->proto;
 	}
-	if (p->proto != IPPROTO_TCP || (void *)(tcp + 1) > end)
-		return 0;
+	return NULL;
+}
+
+static __always_inline void tcp_parse(void *at, void *end, struct packet *p)
+{
+	struct tcphdr *tcp = at;
+
+	if (p->proto != IPPROTO_TCP)
+		return;
+	p->syn = 1;
+	if ((void *)(tcp + 1) > end)
+		return;
 	p->sport = bpf_ntohs(tcp->source);
 	p->dport = bpf_ntohs(tcp->dest);
 	p->syn = tcp->syn && !tcp->ack;
+}
+
+/* Fragments from the second 8 bytes on have no flags; the one before has nothing else. */
+static __always_inline int frag_parse(__u16 offset, struct packet *p)
+{
+	if (!offset)
+		return 0;
+	p->syn = offset == 1 && p->proto == IPPROTO_TCP;
+	return 1;
+}
+
+static __always_inline int v4_parse(struct iphdr *ip, void *end, struct packet *p)
+{
+	if ((void *)(ip + 1) > end)
+		return -1;
+	addr_set_v4(&p->src, ip->saddr);
+	addr_set_v4(&p->dst, ip->daddr);
+	p->proto = ip->protocol;
+	if (!frag_parse(bpf_ntohs(ip->frag_off) & IP_FRAG_MASK, p))
+		tcp_parse((void *)ip + ip->ihl * 4, end, p);
 	return 0;
+}
+
+static __always_inline int v6_parse(struct ipv6hdr *ip6, void *end, struct packet *p)
+{
+	struct frag6 *frag = (void *)(ip6 + 1);
+	void *next = frag;
+
+	if ((void *)(ip6 + 1) > end)
+		return -1;
+	__builtin_memcpy(p->src.b, &ip6->saddr, 16);
+	__builtin_memcpy(p->dst.b, &ip6->daddr, 16);
+	p->proto = ip6->nexthdr;
+	if (p->proto == IPPROTO_FRAGMENT) {
+		if ((void *)(frag + 1) > end)
+			return -1;
+		p->proto = frag->nexthdr;
+		if (frag_parse(bpf_ntohs(frag->off) >> 3, p))
+			return 0;
+		next = frag + 1;
+	}
+	/* No stack puts these in front of TCP unless a program asks for it. */
+	if (p->proto == IPPROTO_HOPOPTS || p->proto == IPPROTO_ROUTING ||
+	    p->proto == IPPROTO_DSTOPTS || p->proto == IPPROTO_AH || p->proto == IPPROTO_MH)
+		p->syn = 1;
+	else
+		tcp_parse(next, end, p);
+	return 0;
+}
+
+/* Reads the addresses, and for TCP ports and flags. 0, or -1 when it is not whole IP. */
+static __always_inline int packet_parse(void *data, void *end, __be16 proto, struct packet *p)
+{
+	return proto == bpf_htons(ETH_P_IP) ? v4_parse(data, end, p) : v6_parse(data, end, p);
 }
 
 static __always_inline int is_ip(__be16 proto)
@@ -90,13 +160,15 @@ int weft_guard(struct __sk_buff *skb)
 	__u32 ifindex = skb->ifindex;
 	struct packet p = {};
 	struct weft_veth *v;
+	__be16 proto;
+	void *ip = ip_find(data, end, &proto);
 
-	if (!is_ip(skb->protocol))
+	if (ip && !is_ip(proto))
 		return TCX_NEXT;
 	v = bpf_map_lookup_elem(&weft_veths, &ifindex);
 	if (!v)
 		return TCX_NEXT;
-	if (packet_parse(data + ETH_HLEN, end, skb->protocol, &p) || !source_ok(&p.src, v)) {
+	if (!ip || packet_parse(ip, end, proto, &p) || !source_ok(&p.src, v)) {
 		stat_inc(WEFT_STAT_GUARD_SPOOFED);
 		return TCX_DROP;
 	}
@@ -114,16 +186,20 @@ int weft_guard(struct __sk_buff *skb)
 	return TCX_NEXT;
 }
 
-static __always_inline int claims_local_pod(void *data, void *end, __be16 proto)
+static __always_inline int claims_local_pod(void *data, void *end)
 {
 	struct packet p = {};
 	struct weft_wld *w;
+	__be16 proto;
+	void *ip = ip_find(data, end, &proto);
 
-	if (!is_ip(proto) || packet_parse(data, end, proto, &p))
-		return 0;
-	w = bpf_map_lookup_elem(&weft_addrs, &p.src);
-	if (!w || !(w->flags & WEFT_WLD_LOCAL))
-		return 0;
+	if (ip) {
+		if (!is_ip(proto) || packet_parse(ip, end, proto, &p))
+			return 0;
+		w = bpf_map_lookup_elem(&weft_addrs, &p.src);
+		if (!w || !(w->flags & WEFT_WLD_LOCAL))
+			return 0;
+	}
 	stat_inc(WEFT_STAT_GUARD_UPLINK);
 	return 1;
 }
@@ -133,18 +209,15 @@ int weft_uplink_tcx(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
-	return claims_local_pod(data + ETH_HLEN, end, skb->protocol) ? TCX_DROP : TCX_NEXT;
+	return claims_local_pod(data, end) ? TCX_DROP : TCX_NEXT;
 }
 
 SEC("xdp.frags")
 int weft_uplink_xdp(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = data;
 
-	if ((void *)(eth + 1) > end)
-		return XDP_PASS;
-	return claims_local_pod(eth + 1, end, eth->h_proto) ? XDP_DROP : XDP_PASS;
+	return claims_local_pod(data, end) ? XDP_DROP : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -237,6 +237,22 @@ static void a_v4_mapped_address_is_its_ipv4_address(void **state)
 	expect_refused(e, "::ffff:10.9.0.2", 8080, WEFT_STAT_CONNECT_DENIED);
 }
 
+/* Its first subflow is; later ones come from the kernel and find no approval at the other end. */
+static void multipath_tcp_is_judged_like_tcp(void **state)
+{
+	struct env *e = *state;
+	_close_ int app = listen_in(e->b, "10.9.0.2", 80), fd = -1, fd2 = -1, got = -1;
+	_close_ int relay = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+
+	fd = sock_in(e->a, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	assert_int_equal(dial_fd(fd, "10.9.0.2", 80), 0);
+	got = accept_one(relay);
+	assert_true(got >= 0 && nobody_came(app));
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_DENY, 1);
+	fd2 = sock_in(e->a, AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+	assert_int_equal(dial_fd(fd2, "10.9.0.2", 80), -ECONNREFUSED);
+}
+
 static void udp_is_untouched(void **state)
 {
 	struct env *e = *state;
@@ -362,6 +378,7 @@ int main(void)
 		T(a_vip_without_endpoints_is_refused),
 		T(an_unknown_port_of_a_vip_is_refused),
 		T(a_v4_mapped_address_is_its_ipv4_address),
+		T(multipath_tcp_is_judged_like_tcp),
 		T(udp_is_untouched),
 		T(ports_of_the_daemon_cannot_be_dialled),
 		T(loopback_and_the_own_address_are_untouched),

@@ -61,6 +61,8 @@ int env_reset(void **state);
 /* A folder below the cgroup2 mount for this process; env_leave_cgroup() goes back. */
 int env_enter_cgroup(struct env *e);
 void env_leave_cgroup(struct env *e);
+/* An IPv4 TCP socket that does not meet the hooks. */
+int sock_outside(struct env *e, int ns);
 /* sh -c; fails the test unless it ends with 0. */
 __attribute__((format(printf, 1, 2))) void sh(const char *fmt, ...);
 

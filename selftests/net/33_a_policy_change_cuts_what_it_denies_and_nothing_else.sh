@@ -78,8 +78,7 @@ s = socket.socket()
 s.bind(("0.0.0.0", 9005))
 s.listen(0)
 full = socket.create_connection(("127.0.0.1", 9005))
-time.sleep(60)' &
-disown
+time.sleep(60)' 2>/dev/null &
 wait_for 5 pod web grep -q ':232D .* 0A ' /proc/net/tcp
 wait_for 5 pod web grep -q ':232D .* 01 ' /proc/net/tcp
 peer far who "$web" 9005 >"$peers_tmp/late" &

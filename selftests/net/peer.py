@@ -5,6 +5,7 @@
     peer.py serve PORT...           a server on all addresses of both families
     peer.py who HOST PORT           one connection: own= peer= seen= at= host=
     peer.py many N HOST PORT        N connections, one after the other: how many each host got
+    peer.py try PORT,... HOST...    what each port of each host says: OK, EOF or an error's name
     peer.py hold HOST PORT          lines of stdin go there and back over one connection
     peer.py up|down BYTES HOST PORT bulk data, its checksum compared
     peer.py both BYTES HOST PORT    bulk data there and back at the same time
@@ -142,6 +143,26 @@ def many(n, host, port):
     print(" ".join(f"{name}={count}" for name, count in sorted(names.items())))
 
 
+def attempt(host, port):
+    OPTIONS["family"] = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with dial(host, port) as s, s.makefile("rb") as f:
+            greeting(f)
+        return "OK"
+    except EOFError:
+        return "EOF"
+    except socket.timeout:
+        return "ETIMEDOUT"
+    except OSError as e:
+        return errno.errorcode.get(e.errno, str(e))
+
+
+def attempts(ports, *hosts):
+    for port in ports.split(","):
+        for host in hosts:
+            print(f"{host} {port} {attempt(host, port)}")
+
+
 def hold(host, port):
     with dial(host, port) as s:
         f = s.makefile("rb")
@@ -198,7 +219,7 @@ def options(args):
 
 def main():
     args = options(sys.argv[1:])
-    verbs = {"who": who, "many": many, "hold": hold,
+    verbs = {"who": who, "many": many, "try": attempts, "hold": hold,
              "up": lambda *a: bulk("up", *a), "down": lambda *a: bulk("down", *a),
              "both": lambda *a: bulk("both", *a)}
     if len(args) > 1 and args[0] == "serve":

@@ -206,7 +206,8 @@ main() {
 	local mode test idle='' limits=''
 	options "$@"
 	((EUID == 0)) || die "must be root"
-	make -s -C "$ROOT" O="$O" weft weftd bench-programs || die "cannot build"
+	# The same name of the folder as in other builds: another one would rebuild everything.
+	[[ ${BENCH_NO_BUILD:-0} == 1 ]] || make -s -C "$ROOT" O="${O#"$ROOT"/}" weft weftd bench-programs || die "cannot build"
 	for mode in "${modes[@]}"; do
 		mode_load "$mode"
 	done

@@ -78,14 +78,39 @@ static void cell_rate(struct table *t, double rate)
 		table_cell(t, COLOUR_NONE, "%s/s", human_bytes(buf, rate));
 }
 
-static void conn_cells(struct table *t, const struct conn_row *c, bool live)
+/* Is there a namespace that all pods share? Then a narrow screen does without it. */
+static bool one_namespace(struct conn_rows *rows)
+{
+	struct str first = { 0 };
+
+	vec_for_each(row, &rows->v) {
+		struct str pod = str_of(get_text(row->json, "pod"));
+		struct str ns = str_cut(&pod, '/');
+
+		if (!first.p)
+			first = ns;
+		else if (!str_eq(ns, first))
+			return false;
+	}
+	return true;
+}
+
+static void cell_pod(struct table *t, const json_t *row, bool one_ns)
+{
+	const char *pod = get_text(row, "pod"), *slash = strchr(pod, '/');
+	bool narrow = t->width && t->width < WIDE;
+
+	table_cell(t, COLOUR_NONE, "%s", narrow && one_ns && slash ? slash + 1 : pod);
+}
+
+static void conn_cells(struct table *t, const struct conn_row *c, bool one_ns, bool live)
 {
 	const char *path = get_text(c->json, "path");
 	const char *direction = get_text(c->json, "direction");
 	double rtt = get_num(c->json, "rtt_us");
 	char buf[24];
 
-	table_cell(t, COLOUR_NONE, "%s", get_text(c->json, "pod"));
+	cell_pod(t, c->json, one_ns);
 	table_cell(t, COLOUR_NONE, "%s", strcmp(direction, "inbound") == 0 ? "in" : "out");
 	cell_peer(t, c->json);
 	table_cell(t, path_colour(path), "%s", path);
@@ -121,6 +146,7 @@ void conns_print(struct targets *ts, struct conn_rows *rows, FILE *to, size_t ma
 		{ .title = "RTT", .flags = COL_RIGHT, .from_width = WIDE },
 	};
 	struct column columns[ARRAY_LEN(all)];
+	bool one_ns = one_namespace(rows);
 	size_t n = 0;
 	struct table t;
 
@@ -131,7 +157,7 @@ void conns_print(struct targets *ts, struct conn_rows *rows, FILE *to, size_t ma
 	for (size_t i = 0; i < rows->v.n && (max_rows == 0 || i < max_rows); i++) {
 		if (ts->many)
 			table_cell(&t, COLOUR_NONE, "%s", rows->v.p[i].node);
-		conn_cells(&t, &rows->v.p[i], live);
+		conn_cells(&t, &rows->v.p[i], one_ns, live);
 	}
 	table_print(&t, to, max_rows);
 	table_fini(&t);

@@ -74,10 +74,10 @@ static void node_title(const struct demo_node *n, bool colours, FILE *out)
 		out_colour(colours, ready ? COLOUR_GREEN : COLOUR_RED), state,
 		out_colour(colours, COLOUR_NONE));
 	if (n->status)
-		fprintf(out, "  weftd %s  open %.0f, opened %.0f  tunnels out %.0f, in %.0f",
-			human_bytes(rss, (double)demo_rss_kib(n) * 1024), number(connections, "open"),
-			number(connections, "opened"), number(tunnels, "client"),
-			number(tunnels, "server"));
+		fprintf(out, "  open %.0f, opened %.0f  tunnels %.0f out, %.0f in  weftd %s",
+			number(connections, "open"), number(connections, "opened"),
+			number(tunnels, "client"), number(tunnels, "server"),
+			human_bytes(rss, (double)demo_rss_kib(n) * 1024));
 	fputc('\n', out);
 }
 
@@ -159,8 +159,9 @@ static void connections_print(const struct demo_node *n, bool colours, size_t ro
 		fprintf(out, "  and %zu more\n", total - rows);
 }
 
-/* "intruder -> echo-1 by demo/no-intruder" -> how often, of the last refusals. */
-static json_t *denied_count(const struct demo_node *n)
+/* "intruder -> echo-1  demo/no-intruder" -> how often, of the last connections that a policy
+ * refused, or of those that failed for another reason. */
+static json_t *drops_count(const struct demo_node *n, bool denied)
 {
 	json_t *counts = json_object();
 	size_t i;
@@ -173,27 +174,38 @@ static json_t *denied_count(const struct demo_node *n)
 			or_else(state_text(row, "dst_workload"), state_text(row, "dst")),
 			or_else(state_text(row, "policy"), state_text(row, "reason")));
 
-		if (key)
+		if (key && denied == (strncmp(state_text(row, "reason"), "policy_", 7) == 0))
 			json_object_set_new(counts, key, json_integer(json_integer_value(
 				json_object_get(counts, key)) + 1));
 	}
 	return counts;
 }
 
-static void denied_print(const struct demo_node *n, bool colours, size_t rows, FILE *out)
+static size_t drops_print(const struct demo_node *n, bool denied, bool colours, size_t rows,
+			  FILE *out)
 {
-	_json_ json_t *counts = denied_count(n);
+	_json_ json_t *counts = drops_count(n, denied);
 	const char *key;
 	json_t *count;
 
 	json_object_foreach(counts, key, count) {
-		if (rows-- == 0)
+		if (rows == 0)
 			break;
-		fprintf(out, "  %sdenied%s %lld x  ", out_colour(colours, COLOUR_RED),
-			out_colour(colours, COLOUR_NONE), (long long)json_integer_value(count));
+		rows--;
+		fprintf(out, "  %s%s%s %lld x  ",
+			out_colour(colours, denied ? COLOUR_RED : COLOUR_YELLOW),
+			denied ? "denied" : "failed", out_colour(colours, COLOUR_NONE),
+			(long long)json_integer_value(count));
 		out_safe(out, key);
 		fputc('\n', out);
 	}
+	return rows;
+}
+
+static void denied_print(const struct demo_node *n, bool colours, size_t rows, FILE *out)
+{
+	rows = drops_print(n, true, colours, rows, out);
+	drops_print(n, false, colours, rows, out);
 }
 
 static void foot_line(const char *what, const char *text, bool colours, FILE *out)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "bench.h"
 #include "cli.h"
 #include "lab.h"
 
@@ -51,6 +52,8 @@ static const struct cmd commands[] = {
 	  .raw = cmd_lab },
 	{ .name = "demo", .args = "...", .help = "a lab with traffic, to look at",
 	  .raw = cmd_demo },
+	{ .name = "bench", .args = "[OPTION...]|report OUT|compare OLD NEW",
+	  .help = "measure the mesh against plain TCP and sidecars", .raw = cmd_bench },
 	{ .name = "completion", .args = "bash", .help = "print the completion script",
 	  .min_args = 1, .max_args = 1, .fn = cmd_completion },
 	{ .name = "version", .help = "print the version", .fn = cmd_version },

@@ -71,15 +71,27 @@ static int screen_open(struct screen *s)
 	return 0;
 }
 
+/* Both ends of a direct connection are rows; the sums want it once. */
+static bool is_other_end(const json_t *row)
+{
+	return strcmp(get_text(row, "path"), "direct") == 0 &&
+	       strcmp(get_text(row, "direction"), "inbound") == 0;
+}
+
 static void print_title(struct screen *s, const struct cli *c, FILE *to)
 {
 	bool colours = out_has_colours();
 	double rate = 0;
+	size_t n = 0;
 	char buf[24];
 
-	vec_for_each(row, &s->rows.v)
+	vec_for_each(row, &s->rows.v) {
+		if (!c->pod && is_other_end(row->json))
+			continue;
+		n++;
 		rate += row->rate > 0 ? row->rate : 0;
-	fprintf(to, "%s%zu connections%s%s, %s/s", out_colour(colours, COLOUR_BOLD), s->rows.v.n,
+	}
+	fprintf(to, "%s%zu connections%s%s, %s/s", out_colour(colours, COLOUR_BOLD), n,
 		c->pod ? " of " : "", c->pod ? c->pod : "", human_bytes(buf, rate));
 	fprintf(to, "%s%s\n\n", out_colour(colours, COLOUR_NONE), s->keyboard ? "   (q ends)" : "");
 }

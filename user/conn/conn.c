@@ -196,12 +196,15 @@ static void report_access(struct conn *c)
 	access_write_any(c->w->sh->access, &r);
 }
 
-static void conn_free(void *arg)
+/* Later in the turn in which it ended, when nothing on the stack knows it any more. */
+void conn_free(void *arg)
 {
 	struct conn *c = arg;
 
 	OBJ_CHECK(c, CONN_MAGIC);
 	c->magic = 0;
+	list_del(&c->node);
+	task_cancel(&c->free_later);
 	workload_put(&c->src);
 	workload_put(&c->dst);
 	service_put(&c->service);
@@ -255,6 +258,7 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	report_metrics(c);
 	report_access(c);
 	list_del(&c->node);
+	list_add_tail(&c->w->dead, &c->node);
 	c->w->n_conns--;
 	task_defer(c->w->loop, &c->free_later, conn_free, c);
 }

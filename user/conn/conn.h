@@ -49,7 +49,7 @@ struct conn_worker {
 	struct loop *loop;
 	struct conn_shared *sh;
 	struct tunnel *tunnel;
-	struct list conns;
+	struct list conns, dead; /* dead: ended, freed later in the turn */
 	struct list listeners;
 	_Atomic uint32_t n_conns; /* written by this worker, read by all */
 	_Atomic uint32_t n_tunnels; /* tunnels accepted here */
@@ -129,6 +129,7 @@ __attribute__((format(printf, 3, 4))) enum step conn_fail(struct conn *c, enum w
 void conn_set_policy(struct conn *c, const char *policy);
 /* Ends c now (from a callback). */
 void conn_end(struct conn *c, enum weft_reason why, const char *detail);
+void conn_free(void *conn);
 const char *conn_action(const struct conn *c); /* name of the stage under way */
 uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspective */
 uint64_t conn_bytes_received(const struct conn *c);

@@ -217,6 +217,7 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 	w->number = number;
 	w->next_port = number;
 	list_init(&w->conns);
+	list_init(&w->dead);
 	list_init(&w->listeners);
 	r = tunnel_new(loop, sh->ident, sh->kern, &conn_tunnel_ops, w, &w->tunnel);
 	if (r < 0) {
@@ -239,5 +240,7 @@ void conn_worker_free(struct conn_worker **wp)
 	list_for_each_safe(n, &w->conns)
 		conn_end(list_entry(n, struct conn, node), WEFT_REASON_SHUTDOWN, NULL);
 	tunnel_free(&w->tunnel);
+	while (!list_empty(&w->dead))
+		conn_free(list_first(&w->dead, struct conn, node));
 	free(w);
 }

@@ -52,6 +52,9 @@ void kern_lookup_detach(struct kern *k, uint64_t cookie);
 /* Guard on a host-side veth (tcx); pinned by ifindex. */
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v);
 void kern_guard_detach(struct kern *k, uint32_t ifindex);
+/* Detaches what an earlier daemon attached to pods and this one did not take over: it died in
+ * the middle of an enrolment. After all pods are enrolled again. */
+void kern_pod_links_sweep(struct kern *k);
 
 enum uplink_mode { UPLINK_OFF, UPLINK_TCX, UPLINK_XDP };
 int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode,

@@ -4,8 +4,10 @@
  * the links of pods and devices. Control thread.
  */
 #define LOG_SCOPE "kern"
+#include <dirent.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -151,4 +153,51 @@ void kern_guard_detach(struct kern *k, uint32_t ifindex)
 	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
 	kern_link_drop(k, name);
 	bpf_map__delete_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), 0);
+}
+
+static bool is_pod_link(const char *name)
+{
+	return strncmp(name, "link_sklookup_", strlen("link_sklookup_")) == 0 ||
+	       strncmp(name, "link_guard_", strlen("link_guard_")) == 0;
+}
+
+static bool link_is_ours(struct kern *k, const char *name)
+{
+	_free_ char *path = str_printf("%s/%s", k->pin_dir, name);
+
+	return !path || link_find(k, path);
+}
+
+static void veths_sweep(struct kern *k)
+{
+	const struct bpf_map *map = k->skel->maps.weft_veths;
+	uint32_t key, next;
+	int r = bpf_map__get_next_key(map, NULL, &next, sizeof(next));
+
+	while (r == 0) {
+		char name[64];
+
+		key = next;
+		/* Before key is deleted, or the walk would begin anew. */
+		r = bpf_map__get_next_key(map, &key, &next, sizeof(next));
+		snprintf(name, sizeof(name), "link_guard_%u", key);
+		if (!link_is_ours(k, name))
+			bpf_map__delete_elem(map, &key, sizeof(key), 0);
+	}
+}
+
+void kern_pod_links_sweep(struct kern *k)
+{
+	DIR *d = opendir(k->pin_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		if (!is_pod_link(e->d_name) || link_is_ours(k, e->d_name))
+			continue;
+		log_info("%s belongs to no enrolled pod, detached", e->d_name);
+		kern_link_drop(k, e->d_name);
+	}
+	if (d)
+		closedir(d);
+	veths_sweep(k);
 }

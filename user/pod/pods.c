@@ -295,6 +295,51 @@ int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf
 	return 0;
 }
 
+static struct conn_local *local_copy(const struct conn_local *l, const char *identity)
+{
+	struct conn_local *copy = calloc(1, sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	copy->refs = 1;
+	copy->slot = l->slot;
+	copy->cookie = l->cookie;
+	copy->v4 = l->v4;
+	copy->v6 = l->v6;
+	copy->netns_fd = fcntl(l->netns_fd, F_DUPFD_CLOEXEC, 0);
+	copy->ns = str_dup(str_of(l->ns));
+	copy->name = str_dup(str_of(l->name));
+	copy->identity = str_dup(str_of(identity));
+	if (copy->netns_fd < 0 || !copy->ns || !copy->name || !copy->identity)
+		conn_local_put(&copy);
+	return copy;
+}
+
+/* Sockets, slot and kernel entries stay: there is no moment in which the pod is outside of the
+ * mesh. Connections that are open keep the identity they were made with. */
+static void change_identity(struct pods *p, struct pod *pod, const struct workload *w)
+{
+	struct conn_local *old = pod->local, *l = local_copy(old, w->identity);
+	_free_ char *was_wanted = pod->wanted;
+
+	if (!l) {
+		log_error("pod %s/%s: no memory or descriptor to make it %s, it will be tried again",
+			  old->ns, old->name, w->identity);
+		was_wanted = NULL;
+		return;
+	}
+	log_info("pod %s/%s is now %s", l->ns, l->name, l->identity);
+	pod->wanted = NULL;
+	want_identity(p, pod, w);
+	if (was_wanted)
+		ident_forget(p->o.ident, was_wanted);
+	pod->local = l;
+	p->o.on_unlisten(p->o.arg, old);
+	conn_local_put(&old);
+	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
+		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
+}
+
 void pods_sync(struct pods *p, const struct snap *s)
 {
 	list_for_each(n, &p->all) {
@@ -303,10 +348,11 @@ void pods_sync(struct pods *p, const struct snap *s)
 		uint32_t id = w ? w->id : 0;
 
 		want_identity(p, pod, w);
-		if (id == pod->workload && (!w || strcmp(w->identity, pod->local->identity) == 0))
+		if (w && strcmp(w->identity, pod->local->identity) != 0)
+			change_identity(p, pod, w);
+		if (id == pod->workload)
 			continue;
 		pod->workload = id;
-		/* Another identity: on_check() enrols the pod anew under it. */
 		set_pod_entry(p, pod);
 	}
 }
@@ -339,33 +385,26 @@ enum pod_state pod_state(const struct pod *pod)
 	return pod->workload ? POD_ENROLLED : POD_NOT_IN_MESH;
 }
 
-/* A record is believed only as far as the kernel agrees: pods whose netns went are let go, and
- * those whose workload changed identity are enrolled anew. */
+/* A record is believed only as far as the kernel agrees: pods whose netns went are let go. */
 static void on_check(void *arg)
 {
 	struct pods *p = arg;
 
 	list_for_each_safe(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
-		struct workload *w = snap_workload_by_pod(model_snap(p->o.model), pod->local->ns,
-							  pod->local->name);
-		bool there = netns_still_there(pod);
-		_free_ char *ns = NULL, *name = NULL, *path = NULL;
-		struct errbuf err = { 0 };
-		struct pod *fresh;
+		_free_ char *ns = NULL, *name = NULL;
 
-		if (there && (!w || strcmp(w->identity, pod->local->identity) == 0))
+		if (netns_still_there(pod))
 			continue;
 		ns = str_dup(str_of(pod->local->ns));
 		name = str_dup(str_of(pod->local->name));
-		path = str_dup(str_of(pod->netns_path));
-		if (!there)
-			log_info("pod %s/%s: its network namespace is gone", ns, name);
+		if (!ns || !name)
+			break;
+		log_info("pod %s/%s: its network namespace is gone", ns, name);
 		pods_unenrol(p, ns, name, NULL);
-		if (there && pods_enrol(p, ns, name, path, &err, &fresh) < 0)
-			log_error("%s", err.text);
 		break; /* the list changed; the rest comes with the next check */
 	}
+	pods_sync(p, model_snap(p->o.model)); /* what failed the last time */
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }
 
@@ -417,6 +456,7 @@ void pods_restore(struct pods *p)
 		kern_pod_del(p->o.kern, rs->stale[i]);
 		kern_lookup_detach(p->o.kern, rs->stale[i]);
 	}
+	kern_pod_links_sweep(p->o.kern);
 	free(rs);
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }

@@ -15,12 +15,15 @@
 #include "io/tcp.h"
 #include "tunnel/priv.h"
 
-static void hbone_free(void *arg)
+/* Later in the turn in which it was closed, when nothing on the stack knows it any more. */
+void hbone_free(void *arg)
 {
 	struct hbone *hb = arg;
 
 	OBJ_CHECK(hb, HBONE_MAGIC);
 	hb->magic = 0;
+	list_del(&hb->node);
+	task_cancel(&hb->free_later);
 	free(hb->own_uri);
 	free(hb->peer_uri);
 	free(hb);
@@ -78,6 +81,7 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	free(hb->in);
 	hb->in = NULL;
 	list_del(&hb->node);
+	list_add_tail(&t->dead, &hb->node);
 	if (hb->server) {
 		t->stats.server_conns--;
 		t->ops->local_put(t->arg, hb->local);

@@ -66,7 +66,7 @@ static struct hbone *pool_find(struct tunnel *t, const struct tunnel_dst *d, uin
 
 static int own_mark(int fd, void *arg)
 {
-	return kern_own_mark_any(arg, fd);
+	return arg ? kern_own_mark_any(arg, fd) : 0;
 }
 
 static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
@@ -192,6 +192,7 @@ int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
 	t->ops = ops;
 	t->arg = arg;
 	list_init(&t->conns);
+	list_init(&t->dead);
 	*ret = t;
 	return 0;
 }
@@ -206,6 +207,8 @@ void tunnel_free(struct tunnel **tp)
 	while (!list_empty(&t->conns))
 		hbone_close(list_first(&t->conns, struct hbone, node), WEFT_REASON_SHUTDOWN,
 			    "weftd stops");
+	while (!list_empty(&t->dead))
+		hbone_free(list_first(&t->dead, struct hbone, node));
 	hmap_fini(&t->pool);
 	for (size_t i = 0; i < t->n_bufs; i++)
 		free(t->bufs[i]);

@@ -85,7 +85,7 @@ struct tunnel {
 	struct kern *kern;
 	const struct tunnel_ops *ops;
 	void *arg;
-	struct list conns;
+	struct list conns, dead; /* dead: closed, freed later in the turn */
 	struct hmap pool;
 	uint8_t *rbuf;
 	uint8_t *bufs[TUNNEL_BUFS]; /* spare out buffers */
@@ -103,6 +103,7 @@ struct tunnel {
 };
 
 /* hbone.c */
+void hbone_free(void *arg);
 int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
 /* Ends the connection: every stream on it fails or is reset with why. Freed later. */
 void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);

@@ -31,6 +31,7 @@ struct tunnel_ops {
 	void (*local_put)(void *arg, void *local);
 };
 
+/* kern may be NULL: then sockets are not marked as our own (no hooks are attached). */
 int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
 	       const struct tunnel_ops *ops, void *arg, struct tunnel **ret);
 /* Closes everything; streams still claimed get on_fail or on_reset with SHUTDOWN. */

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * weft-bench-limits [--rep N]: what one core of this machine can do at most of what the tunnel
+ * is made of, by the code that weftd runs: sealing and opening TLS records, copying, and whole
+ * mutual handshakes (client and server in this one thread). One line of JSON.
+ */
+#include <ftw.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "ident/ca.h"
+#include "tls/handshake.h"
+#include "tls/record.h"
+
+#define WINDOW_NS (400 * NS_PER_MS)
+
+static int fail(const char *what, int r)
+{
+	fprintf(stderr, "weft-bench-limits: %s: %s\n", what, strerror(-r));
+	return r;
+}
+
+/* ---- records ---- */
+static int records_measure(json_t *values)
+{
+	static const uint8_t secret[32] = { 1 };
+	static uint8_t wire[RECORD_WIRE_MAX];
+	struct record r = { 0 };
+	struct record_view view;
+	uint64_t seal = 0, open = 0, bytes = 0;
+	size_t need;
+	int e = record_init(&r, RECORD_AES_128_GCM_SHA256, secret, secret, sizeof(secret));
+
+	if (e < 0)
+		return fail("record", e);
+	while (seal + open < 2 * WINDOW_NS) {
+		uint64_t t0 = clock_mono_ns(), t1;
+		ssize_t n = record_seal(&r, wire, RECORD_PLAIN_MAX, RECORD_DATA);
+
+		t1 = clock_mono_ns();
+		if (n < 0 || record_open(&r, wire, (size_t)n, &view, &need) != n) {
+			record_fini(&r);
+			return fail("record", -EBADMSG);
+		}
+		seal += t1 - t0;
+		open += clock_mono_ns() - t1;
+		bytes += RECORD_PLAIN_MAX;
+	}
+	record_fini(&r);
+	json_object_set_new(values, "seal_gbit_s", json_real((double)bytes * 8 / (double)seal));
+	json_object_set_new(values, "open_gbit_s", json_real((double)bytes * 8 / (double)open));
+	return 0;
+}
+
+/* ---- copies: through a buffer larger than the caches, as bytes of a relay are ---- */
+static int copy_measure(json_t *values)
+{
+	const size_t all = 64 << 20, part = 64 << 10;
+	_free_ char *from = malloc(all), *to = malloc(all);
+	uint64_t begin, bytes = 0;
+
+	if (!from || !to)
+		return fail("copy", -ENOMEM);
+	memset(from, 1, all);
+	memset(to, 2, all);
+	begin = clock_mono_ns();
+	while (clock_mono_ns() - begin < WINDOW_NS) {
+		size_t at = (size_t)(bytes % all);
+
+		memcpy(to + at, from + at, part);
+		__asm__ volatile("" : : "r"(to + at) : "memory");
+		bytes += part;
+	}
+	json_object_set_new(values, "memcpy_gbit_s",
+			    json_real((double)bytes * 8 / (double)(clock_mono_ns() - begin)));
+	return 0;
+}
+
+/* ---- handshakes ---- */
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int identity_make(const char *dir, struct tls_identity **ret)
+{
+	_free_ char *chain = NULL, *key = NULL;
+	struct errbuf err = { 0 };
+	struct ca *ca = NULL;
+	int r = ca_init_root(dir, "cluster.local", 86400, true, &err);
+
+	if (r == 0)
+		r = ca_init_node(dir, "node", 86400, &err);
+	if (r == 0)
+		r = ca_open(dir, "node", &err, &ca);
+	if (r == 0)
+		r = ca_issue(ca, "spiffe://cluster.local/ns/a/sa/b", 3600, &err, &chain, &key);
+	if (r == 0)
+		r = tls_identity_new(str_of(chain), str_of(key), str_of(ca_root_pem(ca)), &err,
+				     ret);
+	ca_free(&ca);
+	return r < 0 ? fail(err.text, r) : 0;
+}
+
+/* Moves what one side has to say to the other one. */
+static int hs_move(struct tls_hs *from, struct tls_hs *to)
+{
+	uint8_t buf[16384];
+	size_t n = tls_hs_output(from, buf, sizeof(buf));
+
+	return n > 0 ? tls_hs_step(to, buf, n) : 0;
+}
+
+static int handshake_once(struct tls_identity *id)
+{
+	struct tls_hs *c = NULL, *s = NULL;
+	struct record rc = { 0 }, rs = { 0 };
+	int r = tls_hs_new(id, TLS_CLIENT, &c);
+
+	if (r == 0)
+		r = tls_hs_new(id, TLS_SERVER, &s);
+	if (r == 0)
+		r = tls_hs_step(c, NULL, 0);
+	if (r == 0)
+		r = hs_move(c, s); /* ClientHello */
+	if (r == 0)
+		r = hs_move(s, c); /* ServerHello ... Finished */
+	if (r == 1)
+		r = hs_move(c, s); /* Certificate, CertificateVerify, Finished */
+	if (r == 1)
+		r = tls_hs_record(c, &rc);
+	if (r == 0)
+		r = tls_hs_record(s, &rs);
+	record_fini(&rc);
+	record_fini(&rs);
+	tls_hs_free(&c);
+	tls_hs_free(&s);
+	return r;
+}
+
+static int handshakes_measure(json_t *values)
+{
+	char dir[] = "/tmp/weft-bench-XXXXXX";
+	struct tls_identity *id = NULL;
+	uint64_t begin, n = 0;
+	int r;
+
+	if (!mkdtemp(dir))
+		return fail(dir, -errno);
+	r = identity_make(dir, &id);
+	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	begin = clock_mono_ns();
+	while (r == 0 && clock_mono_ns() - begin < WINDOW_NS) {
+		r = handshake_once(id);
+		n++;
+	}
+	if (r == 0)
+		json_object_set_new(values, "handshakes_s",
+				    json_real((double)n * 1e9 / (double)(clock_mono_ns() - begin)));
+	else
+		fail("handshake", r < 0 ? r : -EPROTO);
+	if (id)
+		tls_identity_put(&id);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	uint32_t rep = 1;
+	json_t *record, *values = json_object();
+	int r = 0;
+
+	if (argc == 3 && strcmp(argv[1], "--rep") == 0)
+		r = str_to_u32(str_of(argv[2]), &rep);
+	if (r < 0 || (argc != 1 && argc != 3)) {
+		fprintf(stderr, "usage: weft-bench-limits [--rep N]\n");
+		return 2;
+	}
+	r = records_measure(values);
+	if (r == 0)
+		r = copy_measure(values);
+	if (r == 0)
+		r = handshakes_measure(values);
+	record = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "test", "limits", "mode", "core", "place",
+			   "", "rep", (int)rep, "engine", record_engine(), "values", values);
+	if (r == 0)
+		r = json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) | -(putchar('\n') < 0);
+	json_decref(record);
+	return r == 0 ? 0 : 1;
+}
