@@ -13,7 +13,7 @@ pods:
   - {name: web-3, node: node2, labels: {app: web}, command: exec $PEER serve 9000}
   - {name: big, node: node2, labels: {app: sized}, weight: 9, command: exec $PEER serve 9000}
   - {name: small, node: node1, labels: {app: sized}, command: exec $PEER serve 9000}
-  - {name: never, node: node1, labels: {app: sized}, weight: 0, command: exec $PEER serve 9000}
+  - {name: never, node: node1, labels: {app: sized}, mesh: {capacity: 0}, command: exec $PEER serve 9000}
   - {name: client, node: node1}
 services:
   - {name: web, ports: {80: 9000}, selector: {app: web}}

@@ -59,16 +59,18 @@ echo "5 workloads: weftd of node1 $(rss_kb node1) kB"
 
 # a simple command, so that its pid is that of the client
 "$WEFT" lab --name "$LAB" exec far -- /usr/bin/python3 -S -c '
-import socket, sys
+import signal, socket, sys
 made = 0
+def end(*_):
+    print(made)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
 while True:
     with socket.create_connection((sys.argv[1], 9000), 20) as s:
         if not s.recv(100):
             sys.exit("no answer")
     made += 1
-    with open(sys.argv[2], "w") as f:
-        f.write(str(made))
-' "$(ip_of web)" "$peers_tmp/made" 2>"$peers_tmp/lost" &
+' "$(ip_of web)" >"$peers_tmp/made" 2>"$peers_tmp/lost" &
 clients=$!
 background+=("$clients")
 
@@ -89,8 +91,7 @@ timed_change '5 workloads again'
 expect_eq "$(entries weft_addrs)" "$addrs" "addresses in the kernel"
 expect_eq "$(entries weft_slots)" "$slots" "endpoints in the kernel"
 
-kill -0 "$clients" || fail "new connections failed: $(cat "$peers_tmp/lost")"
 kill "$clients"
-wait "$clients" 2>/dev/null
+wait "$clients" || fail "a new connection failed: $(cat "$peers_tmp/lost")"
 echo "$(cat "$peers_tmp/made") connections were made meanwhile"
 ! grep -q 'cannot write' "$LAB_DIR"/*/weftd.log || fail "a map was full"

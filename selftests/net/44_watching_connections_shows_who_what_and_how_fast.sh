@@ -59,12 +59,17 @@ expect_ok shows narrow '^POD +DIR +PEER +PATH +IDENTITY +BYTES +RATE +AGE$'
 
 term new-session -d -s one -x 120 -y 40 "$WEFT" --socket "$(socket node1)" connections -w \
 	--pod default/near
-wait_for 10 shows one '^1 connections of default/near, '
+wait_for 10 shows one '^1 connection of default/near, '
 screen one | grep -q hbone && fail "--pod default/near shows others: $(screen one)"
+
+# without a terminal it is plain text, one picture a second
+out=$(timeout 3 "$WEFT" --socket "$(socket node1)" connections -w </dev/null)
+grep -q $'\e' <<<"$out" && fail "escapes without a terminal"
+grep -Eq "^default/client +out +default/near:80 +direct .*$rate" <<<"$out" || fail "no rate: $out"
 
 # a connection that ends goes away, and so does the screen with q or Ctrl-C
 wire_end hbone
-wait_for 10 shows narrow '^1 connections, '
+wait_for 10 shows narrow '^1 connection, '
 gone() {
 	! term has-session -t "$1" 2>/dev/null
 }
@@ -72,9 +77,5 @@ term send-keys -t narrow q
 wait_for 5 gone narrow
 term send-keys -t wide C-c
 wait_for 5 gone wide
-# without a terminal it is plain text, one picture a second
-out=$(timeout 3 "$WEFT" --socket "$(socket node1)" connections -w </dev/null)
-grep -q $'\e' <<<"$out" && fail "escapes without a terminal"
-grep -Eq "^default/client +out +default/near:80 +direct .*$rate" <<<"$out" || fail "no rate: $out"
 lab stop node1 >/dev/null || fail "weft lab stop"
 wait_for 5 gone one

@@ -11,13 +11,13 @@
 cat >"$tmp/flood.py" <<'EOT'
 import socket, sys, time
 n, to = int(sys.argv[1]), sys.argv[2]
-host, _, port = to.rpartition(":")
+host, _, port = to.partition(":")
 held = []
 for _ in range(n):
     s = socket.socket(socket.AF_INET if port else socket.AF_UNIX)
     s.settimeout(5)
     try:
-        s.connect((host, int(port)) if port else to)
+        s.connect((host, int(port)) if port else host)
         s.send(b"GET /metrics HTTP/1.1\r\nHo" if port else b'{"cmd": "sta')
         held.append(s)
     except OSError:
@@ -28,7 +28,7 @@ EOT
 flood() {
 	: >"$tmp/background.$1"
 	background "$1" /usr/bin/python3 -S "$tmp/flood.py" "$2" "$3"
-	wait_for 20 grep -q . "$tmp/background.$1"
+	wait_for 20 grep -Eq '^[0-9]+$' "$tmp/background.$1"
 }
 
 noise() {
@@ -49,7 +49,7 @@ answers() {
 
 telemetry_up
 path=$(socket node1)
-pid=$(weft_json node1 status | jq .pid)
+weftd=$(weft_json node1 status | jq .pid)
 wire direct client near 80
 wire hbone client far 80
 echo_both() {
@@ -81,8 +81,9 @@ expect_ok answers
 out=$(printf '{"cmd":"status"}\n{"cmd":"nonsense"}\n{"cmd":"pods"}\n' | socat -t 5 - "UNIX-CONNECT:$path")
 expect_eq "$(jq -c .ok <<<"$out" | tr '\n' ' ')" "true false true " "three requests in one write"
 flood @node1 200 "$path"
+flood_pid=$pid
 echo_both
-kill "$pid"
+end_child "$flood_pid"
 wait_for 10 answers
 
 # -- HTTP
@@ -103,14 +104,14 @@ flood_pid=$pid
 expect_ok is_200 @node1 127.0.0.1:15020/metrics
 expect_ok is_200 @fabric 172.31.250.1:15021/healthz/ready
 echo_both
-kill "$flood_pid"
+end_child "$flood_pid"
 wait_for 15 is_200 @fabric 172.31.250.1:15020/metrics
 
 # -- nobody else may speak to the admin page
 code=$(http @fabric 172.31.250.1:15000/config_dump 2>/dev/null)
 expect_eq "$code" 000 "the admin page from outside"
 
-expect_eq "$(weft_json node1 status | jq .pid)" "$(pgrep -f "weftd .*$LAB_DIR/node1/" | head -n 1)" pid
+expect_eq "$(weft_json node1 status | jq .pid)" "$weftd" "pid of weftd"
 expect_eq "$(weft_json node1 status | jq -c '[.ready, .pods]')" '[true,3]'
 grep -E 'BUG|WARN_ON|AddressSanitizer|runtime error' "$LAB_DIR/node1/weftd.log" && fail "complaints in the log"
 wire_end direct

@@ -24,10 +24,15 @@ tmp=$(mktemp -d)
 pids=()
 declare -A wire_in=() wire_out=() wire_pid=()
 
+# The number of a child that is gone may belong to somebody else by now.
+end_child() {
+	[[ $(ps -o ppid= -p "$1") -eq $$ ]] && kill "$1" 2>/dev/null
+}
+
 telemetry_end() {
 	local code=$? pid
 	for pid in "${pids[@]}"; do
-		kill "$pid" 2>/dev/null
+		end_child "$pid"
 	done
 	[[ $tmp == /tmp/* ]] && rm -rf "$tmp"
 	(exit "$code")
@@ -129,7 +134,7 @@ wire_echo() {
 
 wire_end() {
 	local in=${wire_in[$1]} out=${wire_out[$1]}
-	kill "${wire_pid[$1]}" 2>/dev/null
+	end_child "${wire_pid[$1]}"
 	wait "${wire_pid[$1]}" 2>/dev/null
 	exec {in}>&- {out}>&-
 	unset "wire_pid[$1]" "wire_in[$1]" "wire_out[$1]"

@@ -104,13 +104,13 @@ envoy_redirect() {
 	cat <<-EOF
 	table ip bench {
 		chain output {
-			type nat hook output priority dstnat;
+			type nat hook output priority -100;
 			meta skuid $ENVOY_UID return
 			oifname "lo" return
 			tcp dport { 9000, 8080, 8081 } redirect to :15001
 		}
 		chain prerouting {
-			type nat hook prerouting priority dstnat;
+			type nat hook prerouting priority -100;
 			tcp dport { 9000, 8080, 8081 } redirect to :15006
 		}
 	}

@@ -19,6 +19,7 @@
 #include "tls/record.h"
 
 #define WINDOW_NS (400 * NS_PER_MS)
+#define BATCH 32 /* records; half a megabyte, as much as waits in a busy tunnel */
 
 static int fail(const char *what, int r)
 {
@@ -26,33 +27,57 @@ static int fail(const char *what, int r)
 	return r;
 }
 
+/* CPU time of this thread: what others do on the machine does not count. */
+static uint64_t cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
 /* ---- records ---- */
+static int batch_seal(struct record *r, uint8_t wire[][RECORD_WIRE_MAX])
+{
+	for (size_t i = 0; i < BATCH; i++)
+		if (record_seal(r, wire[i], RECORD_PLAIN_MAX, RECORD_DATA) < 0)
+			return -EIO;
+	return 0;
+}
+
+static int batch_open(struct record *r, uint8_t wire[][RECORD_WIRE_MAX])
+{
+	struct record_view view;
+	size_t need;
+
+	for (size_t i = 0; i < BATCH; i++)
+		if (record_open(r, wire[i], RECORD_WIRE_MAX, &view, &need) <= 0)
+			return -EBADMSG;
+	return 0;
+}
+
 static int records_measure(json_t *values)
 {
 	static const uint8_t secret[32] = { 1 };
-	static uint8_t wire[RECORD_WIRE_MAX];
-	struct record r = { 0 };
-	struct record_view view;
+	static uint8_t wire[BATCH][RECORD_WIRE_MAX];
 	uint64_t seal = 0, open = 0, bytes = 0;
-	size_t need;
+	struct record r = { 0 };
 	int e = record_init(&r, RECORD_AES_128_GCM_SHA256, secret, secret, sizeof(secret));
 
-	if (e < 0)
-		return fail("record", e);
-	while (seal + open < 2 * WINDOW_NS) {
-		uint64_t t0 = clock_mono_ns(), t1;
-		ssize_t n = record_seal(&r, wire, RECORD_PLAIN_MAX, RECORD_DATA);
+	while (e == 0 && seal + open < 2 * WINDOW_NS) {
+		uint64_t t0 = cpu_ns(), t1;
 
-		t1 = clock_mono_ns();
-		if (n < 0 || record_open(&r, wire, (size_t)n, &view, &need) != n) {
-			record_fini(&r);
-			return fail("record", -EBADMSG);
-		}
+		e = batch_seal(&r, wire);
+		t1 = cpu_ns();
+		if (e == 0)
+			e = batch_open(&r, wire);
 		seal += t1 - t0;
-		open += clock_mono_ns() - t1;
-		bytes += RECORD_PLAIN_MAX;
+		open += cpu_ns() - t1;
+		bytes += (uint64_t)BATCH * RECORD_PLAIN_MAX;
 	}
 	record_fini(&r);
+	if (e < 0)
+		return fail("record", e);
 	json_object_set_new(values, "seal_gbit_s", json_real((double)bytes * 8 / (double)seal));
 	json_object_set_new(values, "open_gbit_s", json_real((double)bytes * 8 / (double)open));
 	return 0;
@@ -69,8 +94,8 @@ static int copy_measure(json_t *values)
 		return fail("copy", -ENOMEM);
 	memset(from, 1, all);
 	memset(to, 2, all);
-	begin = clock_mono_ns();
-	while (clock_mono_ns() - begin < WINDOW_NS) {
+	begin = cpu_ns();
+	while (cpu_ns() - begin < WINDOW_NS) {
 		size_t at = (size_t)(bytes % all);
 
 		memcpy(to + at, from + at, part);
@@ -78,7 +103,7 @@ static int copy_measure(json_t *values)
 		bytes += part;
 	}
 	json_object_set_new(values, "memcpy_gbit_s",
-			    json_real((double)bytes * 8 / (double)(clock_mono_ns() - begin)));
+			    json_real((double)bytes * 8 / (double)(cpu_ns() - begin)));
 	return 0;
 }
 
@@ -158,14 +183,14 @@ static int handshakes_measure(json_t *values)
 		return fail(dir, -errno);
 	r = identity_make(dir, &id);
 	nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-	begin = clock_mono_ns();
-	while (r == 0 && clock_mono_ns() - begin < WINDOW_NS) {
+	begin = cpu_ns();
+	while (r == 0 && cpu_ns() - begin < WINDOW_NS) {
 		r = handshake_once(id);
 		n++;
 	}
 	if (r == 0)
 		json_object_set_new(values, "handshakes_s",
-				    json_real((double)n * 1e9 / (double)(clock_mono_ns() - begin)));
+				    json_real((double)n * 1e9 / (double)(cpu_ns() - begin)));
 	else
 		fail("handshake", r < 0 ? r : -EPROTO);
 	if (id)
@@ -190,10 +215,13 @@ int main(int argc, char **argv)
 		r = copy_measure(values);
 	if (r == 0)
 		r = handshakes_measure(values);
-	record = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "test", "limits", "mode", "core", "place",
-			   "", "rep", (int)rep, "engine", record_engine(), "values", values);
+	record = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "test", "limits", "mode", "core",
+			   "place", "", "rep", (int)rep, "engine", record_engine(), "values",
+			   values);
 	if (r == 0)
-		r = json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) | -(putchar('\n') < 0);
+		r = json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+	if (r == 0 && putchar('\n') < 0)
+		r = -EIO;
 	json_decref(record);
 	return r == 0 ? 0 : 1;
 }

@@ -8,6 +8,8 @@
 
 #include "listing.h"
 
+#define RECENT_ROWS 20
+
 /* Rows without a count tell nothing here; -o json has them all. */
 static void drop_counted(struct targets *ts, const char *key)
 {
@@ -17,6 +19,17 @@ static void drop_counted(struct targets *ts, const char *key)
 		for (size_t i = json_array_size(list); i-- > 0;)
 			if (get_num(json_array_get(list, i), "count") <= 0)
 				json_array_remove(list, i);
+	}
+}
+
+/* The newest refusals fit a screen; -o json has them all. */
+static void keep_last(struct targets *ts, const char *key, size_t max)
+{
+	vec_for_each(t, &ts->v) {
+		json_t *list = json_object_get(t->reply, key);
+
+		while (json_array_size(list) > max)
+			json_array_remove(list, 0);
 	}
 }
 
@@ -131,6 +144,7 @@ int cmd_drops(const struct cli *c)
 		return r;
 	drop_counted(&ts, "drops");
 	drop_counted(&ts, "events");
+	keep_last(&ts, "recent", RECENT_ROWS);
 	for (size_t i = 0, shown = 0; i < ARRAY_LEN(drop_lists); i++) {
 		bool rows = has_rows(&ts, &drop_lists[i]);
 

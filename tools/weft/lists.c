@@ -198,8 +198,12 @@ static void cell_until(struct table *t, double unix_s, bool ends)
 static void cert_row(struct table *t, const json_t *row)
 {
 	const char *state = get_text(row, "state"), *error = get_text(row, "error");
+	const char *uri = get_text(row, "identity"), *scheme = "spiffe://";
+	bool narrow = t->width && t->width < 120;
 
-	table_cell(t, COLOUR_NONE, "%s", get_text(row, "identity"));
+	if (narrow && strncmp(uri, scheme, strlen(scheme)) == 0)
+		uri += strlen(scheme);
+	table_cell(t, COLOUR_NONE, "%s", uri);
 	table_cell(t, state_colour(state), "%.*s", (int)strcspn(state, ":"), state);
 	cell_until(t, get_num(row, "not_after_s"), true);
 	cell_until(t, get_num(row, "next_s"), false);

@@ -103,24 +103,29 @@ static void print_connections(const struct page *p)
 	json_t *conns = json_object_get(p->reply, "connections");
 	const json_t *tunnels = json_object_get(p->reply, "tunnels");
 	const char *path;
+	const char *sep = " (";
 	json_t *n;
 	char buf[24];
 
 	print_label(p, "Connections");
-	printf("%s open, ", human_count(buf, get_num(conns, "open")));
-	printf("%s opened", human_count(buf, get_num(conns, "opened")));
+	printf("%s open", human_count(buf, get_num(conns, "open")));
 	json_object_foreach(json_object_get(conns, "by_path"), path, n) {
 		if (json_number_value(n) <= 0)
 			continue;
-		printf(", ");
+		printf("%s", sep);
 		print_in(p, path_colour(path), path);
 		printf(" %s", human_count(buf, json_number_value(n)));
+		sep = ", ";
 	}
-	printf("\n");
+	printf("%s, %s opened so far\n", sep[0] == ',' ? ")" : "",
+	       human_count(buf, get_num(conns, "opened")));
 	print_label(p, "Tunnels");
 	printf("%.0f to other nodes, %.0f from them, ", get_num(tunnels, "client"),
 	       get_num(tunnels, "server"));
-	printf("%s streams\n", human_count(buf, get_num(tunnels, "streams")));
+	printf("%s streams, ", human_count(buf, get_num(tunnels, "streams")));
+	printf("encrypted by ");
+	out_safe(stdout, get_text(p->reply, "aead"));
+	printf("\n");
 }
 
 static void print_kernel(const struct page *p)
@@ -131,8 +136,6 @@ static void print_kernel(const struct page *p)
 
 	print_label(p, "Same node");
 	out_safe(stdout, get_text(p->reply, "same_node"));
-	printf(", tunnels encrypt with ");
-	out_safe(stdout, get_text(p->reply, "aead"));
 	printf("\n");
 	print_label(p, "Uplink");
 	out_safe(stdout, get_text(uplink, "name"));

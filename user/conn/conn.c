@@ -153,6 +153,12 @@ static void report_drop(struct conn *c)
 	drops_add_any(c->w->sh->drops, &r);
 }
 
+static const bool flagless[WEFT_REASON_MAX] = {
+#define X(name, number, token, flag, sentence) [number] = flag[0] == '-',
+	WEFT_REASONS(X)
+#undef X
+};
+
 static void report_metrics(struct conn *c)
 {
 	struct tcp_labels l = {
@@ -161,7 +167,9 @@ static void report_metrics(struct conn *c)
 		.mutual_tls = c->path == WEFT_PATH_HBONE && c->peer_identity,
 		.src_principal = c->inbound ? c->peer_identity : NULL, .reason = c->reason,
 	};
-	struct tcp_series *s = metrics_tcp_any(c->w->sh->metrics, &l);
+	/* An end without a flag is counted where the opening was. */
+	struct tcp_series *s = c->series && flagless[c->reason]
+				       ? c->series : metrics_tcp_any(c->w->sh->metrics, &l);
 
 	if (!s)
 		return;

@@ -35,6 +35,10 @@ struct pods {
 	size_t n;
 	uint32_t next_slot;
 	struct timer check;
+	/* Cookies of pods that an earlier daemon had enrolled and this one has not (yet). Their
+	 * kernel entries stay, so nothing of theirs goes out in plain text. */
+	uint64_t closed[PODS_MAX];
+	size_t n_closed;
 };
 
 static const uint16_t listen_port[] = {
@@ -52,6 +56,24 @@ static struct pod *find(const struct pods *p, const char *ns, const char *name)
 			return pod;
 	}
 	return NULL;
+}
+
+static bool is_closed(const struct pods *p, uint64_t cookie)
+{
+	for (size_t i = 0; i < p->n_closed; i++)
+		if (p->closed[i] == cookie)
+			return true;
+	return false;
+}
+
+static void closed_del(struct pods *p, uint64_t cookie)
+{
+	for (size_t i = 0; i < p->n_closed; i++) {
+		if (p->closed[i] != cookie)
+			continue;
+		p->closed[i] = p->closed[--p->n_closed];
+		return;
+	}
 }
 
 static void pod_free(struct pod *pod)
@@ -83,15 +105,18 @@ static void kernel_listen(struct pods *p, struct pod *pod, bool set)
 	}
 }
 
-/* Takes the pod out of the mesh, from whatever point of enrolment it had reached. */
+/* Takes the pod out of the mesh, from whatever point of enrolment it had reached; one that was
+ * closed before stays closed. */
 static void undo(struct pods *p, struct pod *pod)
 {
+	bool closed = is_closed(p, pod->local->cookie);
+
 	/* Outbound first: from here on the pod is like any other that is not enrolled. */
-	if (pod->in_map)
+	if (pod->in_map && !closed)
 		kern_pod_del(p->o.kern, pod->local->cookie);
-	if (pod->guarded)
+	if (pod->guarded && !closed)
 		kern_guard_detach(p->o.kern, pod->veth_ifindex);
-	if (pod->attached)
+	if (pod->attached && !closed)
 		kern_lookup_detach(p->o.kern, pod->local->cookie);
 	kernel_listen(p, pod, false);
 	if (pod->fd[0] >= 0)
@@ -275,6 +300,7 @@ int pods_enrol(struct pods *p, const char *ns, const char *name, const char *net
 		undo(p, pod);
 		return r;
 	}
+	closed_del(p, pod->local->cookie);
 	remember(p, pod);
 	log_info("pod %s/%s enrolled: slot %u, netns %s", ns, name, pod->local->slot, netns_path);
 	p->o.on_change(p->o.arg);
@@ -282,14 +308,83 @@ int pods_enrol(struct pods *p, const char *ns, const char *name, const char *net
 	return 0;
 }
 
+static void restore_one(void *arg, const struct pod_record *rec)
+{
+	struct pods *p = arg;
+	_close_ int fd = -1;
+	struct errbuf err = { 0 };
+	uint64_t cookie = 0;
+	struct pod *pod;
+
+	if (find(p, rec->ns, rec->name))
+		return;
+	fd = netns_open(rec->netns);
+	if (fd < 0 || netns_cookie(fd, &cookie) < 0 || cookie != rec->cookie) {
+		log_info("pod %s/%s went away while weftd was down", rec->ns, rec->name);
+		pod_state_remove(p->o.run_dir, rec->ns, rec->name);
+		return;
+	}
+	if (p->n_closed < ARRAY_LEN(p->closed))
+		p->closed[p->n_closed++] = cookie;
+	if (pods_enrol(p, rec->ns, rec->name, rec->netns, &err, &pod) < 0)
+		log_error("%s; it stays fail-closed and is tried again", err.text);
+}
+
+struct stale {
+	struct pods *p;
+	uint64_t cookie[PODS_MAX];
+	size_t n;
+};
+
+static void find_stale(void *arg, uint64_t cookie, const struct weft_pod *v)
+{
+	struct stale *st = arg;
+
+	(void)v;
+	if (is_closed(st->p, cookie))
+		return;
+	list_for_each(n, &st->p->all)
+		if (list_entry(n, struct pod, node)->local->cookie == cookie)
+			return;
+	if (st->n < ARRAY_LEN(st->cookie))
+		st->cookie[st->n++] = cookie;
+}
+
+/* Enrols what the records name and is not enrolled; what no record names is let go. */
+static void restore(struct pods *p)
+{
+	struct stale *st = calloc(1, sizeof(*st));
+
+	if (!st)
+		return;
+	st->p = p;
+	p->n_closed = 0;
+	pod_state_each(p->o.run_dir, restore_one, p);
+	kern_pod_each(p->o.kern, find_stale, st);
+	for (size_t i = 0; i < st->n; i++) {
+		kern_pod_del(p->o.kern, st->cookie[i]);
+		kern_lookup_detach(p->o.kern, st->cookie[i]);
+	}
+	/* The links of a closed pod are what keeps it closed. */
+	if (!p->n_closed)
+		kern_pod_links_sweep(p->o.kern);
+	free(st);
+}
+
 int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf *err)
 {
 	struct pod *pod = find(p, ns, name);
+	size_t closed = p->n_closed;
 
-	if (!pod)
+	if (!pod && !closed)
 		return errbuf_set(err, -ENOENT, "pod %s/%s is not enrolled here", ns, name);
 	pod_state_remove(p->o.run_dir, ns, name);
-	undo(p, pod);
+	if (pod)
+		undo(p, pod);
+	else
+		restore(p); /* a closed pod is let go when its record is */
+	if (!pod && p->n_closed == closed)
+		return errbuf_set(err, -ENOENT, "pod %s/%s is not enrolled here", ns, name);
 	log_info("pod %s/%s left the mesh", ns, name);
 	p->o.on_change(p->o.arg);
 	return 0;
@@ -390,6 +485,8 @@ static void on_check(void *arg)
 {
 	struct pods *p = arg;
 
+	if (p->n_closed)
+		restore(p);
 	list_for_each_safe(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
 		_free_ char *ns = NULL, *name = NULL;
@@ -408,56 +505,9 @@ static void on_check(void *arg)
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }
 
-struct restore {
-	struct pods *p;
-	uint64_t stale[PODS_MAX];
-	size_t n_stale;
-};
-
-static void restore_one(void *arg, const struct pod_record *rec)
-{
-	struct pods *p = ((struct restore *)arg)->p;
-	_close_ int fd = netns_open(rec->netns);
-	struct errbuf err = { 0 };
-	uint64_t cookie = 0;
-	struct pod *pod;
-
-	if (fd < 0 || netns_cookie(fd, &cookie) < 0 || cookie != rec->cookie) {
-		log_info("pod %s/%s went away while weftd was down", rec->ns, rec->name);
-		pod_state_remove(p->o.run_dir, rec->ns, rec->name);
-		return;
-	}
-	if (pods_enrol(p, rec->ns, rec->name, rec->netns, &err, &pod) < 0)
-		log_error("%s; it stays fail-closed", err.text);
-}
-
-static void find_stale(void *arg, uint64_t cookie, const struct weft_pod *v)
-{
-	struct restore *rs = arg;
-
-	(void)v;
-	list_for_each(n, &rs->p->all)
-		if (list_entry(n, struct pod, node)->local->cookie == cookie)
-			return;
-	if (rs->n_stale < ARRAY_LEN(rs->stale))
-		rs->stale[rs->n_stale++] = cookie;
-}
-
 void pods_restore(struct pods *p)
 {
-	struct restore *rs = calloc(1, sizeof(*rs));
-
-	if (!rs)
-		return;
-	rs->p = p;
-	pod_state_each(p->o.run_dir, restore_one, rs);
-	kern_pod_each(p->o.kern, find_stale, rs);
-	for (size_t i = 0; i < rs->n_stale; i++) {
-		kern_pod_del(p->o.kern, rs->stale[i]);
-		kern_lookup_detach(p->o.kern, rs->stale[i]);
-	}
-	kern_pod_links_sweep(p->o.kern);
-	free(rs);
+	restore(p);
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }
 

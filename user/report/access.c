@@ -29,6 +29,7 @@
 #define QUEUE_LINES 10000
 #define QUEUE_BYTES (8u << 20)
 #define BATCH_LINES 64
+#define LINGER_NS 50000000l
 #define LINE_MAX_BYTES 8192
 
 struct access_log {
@@ -40,6 +41,7 @@ struct access_log {
 
 	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
+	bool asleep; /* the writer waits for the first line */
 	bool stop, reopen;
 	struct iovec *ring; /* QUEUE_LINES */
 	size_t head, n, bytes;
@@ -137,6 +139,30 @@ static size_t batch_take(struct access_log *a, struct iovec *batch)
 	return n;
 }
 
+/*
+ * Until there is something to do. Lines then get LINGER_NS to gather, so that many short
+ * connections cost one wake-up and one write per 64 of them, not one each.
+ */
+static void writer_wait(struct access_log *a)
+{
+	struct timespec until;
+
+	while (!a->n && !a->stop && !a->reopen) {
+		a->asleep = true;
+		pthread_cond_wait(&a->wake, &a->lock);
+	}
+	a->asleep = false;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LINGER_NS;
+	if (until.tv_nsec >= (long)NS_PER_S) {
+		until.tv_nsec -= (long)NS_PER_S;
+		until.tv_sec++;
+	}
+	while (a->n < BATCH_LINES && !a->stop && !a->reopen)
+		if (pthread_cond_timedwait(&a->wake, &a->lock, &until) == ETIMEDOUT)
+			break;
+}
+
 static void *writer_main(void *arg)
 {
 	struct access_log *a = arg;
@@ -147,8 +173,7 @@ static void *writer_main(void *arg)
 		size_t n;
 
 		pthread_mutex_lock(&a->lock);
-		while (!a->n && !a->stop && !a->reopen)
-			pthread_cond_wait(&a->wake, &a->lock);
+		writer_wait(a);
 		n = batch_take(a, batch);
 		stop = a->stop && a->n == 0;
 		reopen = a->reopen;
@@ -196,12 +221,16 @@ int access_open(const char *path, bool json, struct errbuf *err, struct access_l
 {
 	cleanup_with(log_release) struct access_log *a = calloc(1, sizeof(*a));
 	bool to_file = path && strcmp(path, "-") != 0;
+	pthread_condattr_t clock;
 	int r;
 
 	if (!a)
 		return errbuf_set(err, -ENOMEM, "access log: out of memory");
 	pthread_mutex_init(&a->lock, NULL);
-	pthread_cond_init(&a->wake, NULL);
+	pthread_condattr_init(&clock);
+	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+	pthread_cond_init(&a->wake, &clock);
+	pthread_condattr_destroy(&clock);
 	a->json = json;
 	a->fd = -1;
 	a->ring = calloc(QUEUE_LINES, sizeof(*a->ring));
@@ -242,7 +271,8 @@ static bool queue_push(struct access_log *a, char *line, size_t n)
 		a->ring[(a->head + a->n) % QUEUE_LINES] = (struct iovec){ .iov_base = line,
 									  .iov_len = n };
 		a->bytes += n;
-		if (a->n++ == 0)
+		a->n++;
+		if (a->asleep || a->n == BATCH_LINES)
 			pthread_cond_signal(&a->wake);
 	}
 	pthread_mutex_unlock(&a->lock);

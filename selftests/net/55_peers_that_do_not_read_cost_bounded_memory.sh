@@ -1,0 +1,60 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The application has 100 MB to say on each of 50 streams, and the peer does not let it: it
+# never opens a window, or it does not read from TCP. weftd keeps a bounded part of it, the
+# rest stays with the application; and all of it goes with the connection.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/peers.sh"
+. "$(dirname "$0")/hostile.sh"
+
+STREAMS=50
+BYTES=100000000
+
+streams_open() {
+	(($(weft_json node1 connections | jq '.connections | length') >= STREAMS))
+}
+
+# The counters of bytes from the application stand still: backpressure holds.
+read_bytes() {
+	weft_json node1 connections | jq '[.connections[].sent_bytes] | add'
+}
+
+stands_still() {
+	local now
+	now=$(read_bytes)
+	[[ $now == "${last:-}" ]] && return
+	last=$now
+	false
+}
+
+no_streams() {
+	(($(weft_json node1 connections | jq '.connections | length') == 1))
+}
+
+deaf() { # CASE MB
+	local in
+	mkfifo "$tmp/$1.in"
+	exec {in}<>"$tmp/$1.in"
+	attack "$1" "$app" $STREAMS $BYTES <&"$in" >"$tmp/$1.out" &
+	local pid=$!
+	wait_for 10 grep -q alive "$tmp/$1.out"
+	wait_for 10 streams_open
+	last=
+	wait_for 10 stands_still
+	((last < 64 * 1024 * 1024)) || fail "$1: $last bytes were read for nobody"
+	grown_at_most "$2" "$1, while it stands"
+	hold_ok before
+	expect_ok peer client down 1000000 "$server" 9000
+	kill "$pid"
+	exec {in}>&-
+	wait "$pid" 2>/dev/null
+	wait_for 10 no_streams
+	harmless "$3" "$1"
+}
+
+hostile_up
+hold before client "$server" 9000
+remember
+
+deaf zero-window 16 8
+deaf deaf 64 16

@@ -1,0 +1,491 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A peer of HBONE that breaks rules, for the network scenarios: TLS of the standard library,
+HTTP/2 frames by hand.
+
+    h2raw.py [-c CHAIN.pem -k KEY.pem] [-p PORT] HOST CASE [ARGUMENT...]
+
+Each case is a function case_NAME below. It prints what the other side did, one word for each
+connection or request: closed, reset, goaway:CODE, rst:CODE, status:N, open (it did nothing),
+refused (the TLS handshake failed).
+"""
+import os
+import resource
+import socket
+import ssl
+import struct
+import sys
+import time
+
+DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
+ES, EH, ACK = 1, 4, 1
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+TIMEOUT = 10
+
+
+class Target:
+    host, port, chain, key = "", 15008, None, None
+
+
+def tcp():
+    s = socket.create_connection((Target.host, Target.port), TIMEOUT)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return s
+
+
+def context(alpn=("h2",), chain=True):
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    c.check_hostname = False
+    c.verify_mode = ssl.CERT_NONE
+    if alpn:
+        c.set_alpn_protocols(list(alpn))
+    if chain and Target.chain:
+        c.load_cert_chain(Target.chain, Target.key)
+    return c
+
+
+def frame(kind, flags, stream, payload=b"", length=None):
+    n = len(payload) if length is None else length
+    return struct.pack("!I", n)[1:] + struct.pack("!BBI", kind, flags, stream) + payload
+
+
+def integer(n, bits, first=0):
+    top = (1 << bits) - 1
+    if n < top:
+        return bytes([first | n])
+    out, n = bytearray([first | top]), n - top
+    while n >= 128:
+        out.append(n & 127 | 128)
+        n >>= 7
+    out.append(n)
+    return bytes(out)
+
+
+def field(name, value):
+    if isinstance(name, str):
+        name = name.encode()
+    if isinstance(value, str):
+        value = value.encode()
+    return b"\0" + integer(len(name), 7) + name + integer(len(value), 7) + value
+
+
+def connect_block(authority, method="CONNECT", more=()):
+    block = field(":method", method) + field(":authority", authority)
+    return block + b"".join(field(n, v) for n, v in more)
+
+
+def digits(bits):
+    """Huffman code of digits, the only text of a status."""
+    table = {"00000": "0", "00001": "1", "00010": "2"}
+    table.update({format(0b011001 + i, "06b"): str(3 + i) for i in range(7)})
+    out, word = "", ""
+    for b in bits:
+        word += b
+        if word in table:
+            out, word = out + table[word], ""
+    return out
+
+
+def status_of(block):
+    """:status of a field block, which is its first field."""
+    while block and block[0] & 0xe0 == 0x20:  # table size
+        block = block[1:] if block[0] & 31 < 31 else block[2:]
+    if block[0] & 0x80:
+        return {8: 200, 9: 204, 10: 206, 11: 304, 12: 400, 13: 404, 14: 500}[block[0] & 127]
+    n, huffman = block[1] & 127, block[1] & 128
+    text = block[2:2 + n]
+    if huffman:
+        return int(digits("".join(format(b, "08b") for b in text)))
+    return int(text)
+
+
+class Peer:
+    """One connection. settings: ours, as a list of pairs."""
+
+    def __init__(self, settings=(), hello=True, window=0):
+        self.s = context().wrap_socket(tcp())
+        self.buf = b""
+        self.frames = []
+        if hello:
+            first = PREFACE + self.settings(settings)
+            if window:
+                first += frame(WINDOW, 0, 0, struct.pack("!I", window))
+            self.send(first)
+
+    @staticmethod
+    def settings(pairs=()):
+        return frame(SETTINGS, 0, 0, b"".join(struct.pack("!HI", k, v) for k, v in pairs))
+
+    def send(self, data):
+        self.s.sendall(data)
+
+    def try_send(self, data):
+        """False: the other side has gone, or does not read."""
+        try:
+            self.s.sendall(data)
+            return True
+        except OSError:
+            return False
+
+    def connect(self, stream, authority, **k):
+        self.send(frame(HEADERS, EH, stream, connect_block(authority, **k)))
+
+    def read(self, timeout=TIMEOUT):
+        """Next frame as (kind, flags, stream, payload); None at the end, OSError."""
+        self.s.settimeout(timeout)
+        while True:
+            if len(self.buf) >= 9:
+                n = int.from_bytes(self.buf[:3], "big")
+                if len(self.buf) >= 9 + n:
+                    kind, flags, stream = struct.unpack("!BBI", self.buf[3:9])
+                    payload, self.buf = self.buf[9:9 + n], self.buf[9 + n:]
+                    return kind, flags, stream & 0x7fffffff, payload
+            data = self.s.recv(65536)
+            if not data:
+                return None
+            self.buf += data
+
+    def verdict(self, timeout=TIMEOUT, stream=None):
+        """What becomes of the connection, or of a stream of it."""
+        end = time.monotonic() + timeout
+        try:
+            while True:
+                f = self.read(max(end - time.monotonic(), 0.01))
+                if f is None:
+                    return "closed"
+                kind, flags, sid, payload = f
+                if kind == GOAWAY:
+                    return f"goaway:{struct.unpack('!I', payload[4:8])[0]}"
+                if kind == SETTINGS and not flags & ACK:
+                    self.try_send(frame(SETTINGS, ACK, 0))
+                if stream is not None and sid == stream:
+                    if kind == RST:
+                        return f"rst:{struct.unpack('!I', payload)[0]}"
+                    if kind == HEADERS:
+                        return f"status:{status_of(payload)}"
+        except (TimeoutError, socket.timeout):
+            return "open"
+        except OSError:
+            return "reset"
+
+    def alive(self):
+        """A PING comes back."""
+        mark = os.urandom(8)
+        if not self.try_send(frame(PING, 0, 0, mark)):
+            return False
+        try:
+            while True:
+                f = self.read()
+                if f is None:
+                    return False
+                if f[0] == PING and f[1] & ACK and f[3] == mark:
+                    return True
+        except OSError:
+            return False
+
+
+def raw_end(s, timeout=TIMEOUT):
+    s.settimeout(timeout)
+    try:
+        while s.recv(65536):
+            pass
+        return "closed"
+    except (TimeoutError, socket.timeout):
+        return "open"
+    except OSError:
+        return "reset"
+
+
+# ---- before TLS is up ------------------------------------------------------------------------
+
+def case_raw():
+    """Bytes that are no TLS: each connection must be ended by the other side."""
+    for junk in (b"\0" * 64, b"\xff" * 4096, os.urandom(100000), b"SSH-2.0-OpenSSH_9.2\r\n",
+                 b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", PREFACE + Peer.settings(),
+                 b"\x16\x03\x01\xff\xff" + os.urandom(70000), b"\x16\x03\x01\0\0" * 1000,
+                 b"\x14\x03\x03\0\1\1" * 5000, b"\x17\x03\x03\x40\x00" + os.urandom(16384)):
+        s = tcp()
+        try:
+            s.sendall(junk)
+        except OSError:
+            pass
+        print(raw_end(s))
+
+
+def client_hello():
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing)
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    return outgoing.read()
+
+
+def case_cut():
+    """A real ClientHello, cut at every 16 bytes, then an end."""
+    hello = client_hello()
+    for n in range(0, len(hello), 16):
+        s = tcp()
+        s.sendall(hello[:n])
+        s.shutdown(socket.SHUT_WR)
+        print(raw_end(s))
+
+
+def case_drip():
+    """The same hello byte by byte is a good one: it is answered."""
+    s = tcp()
+    for b in client_hello():
+        s.sendall(bytes([b]))
+    s.settimeout(TIMEOUT)
+    print("answered" if s.recv(5)[:1] == b"\x16" else "no answer")
+
+
+def case_flipped():
+    """A hello with one wrong byte, and a good one with junk after it."""
+    hello = bytearray(client_hello())
+    for at in range(0, len(hello), 7):
+        s = tcp()
+        broken = bytes(hello[:at]) + bytes([hello[at] ^ 0xff]) + bytes(hello[at + 1:])
+        try:
+            s.sendall(broken + os.urandom(600))
+            s.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        print(raw_end(s))
+
+
+def handshake(c):
+    """In TLS 1.3 a client learns of its rejection only when it reads."""
+    try:
+        with c.wrap_socket(tcp()) as s:
+            s.settimeout(TIMEOUT)
+            s.sendall(PREFACE + Peer.settings())
+            return "open" if s.recv(1) else "refused"
+    except OSError:
+        return "refused"
+
+
+def case_good():
+    print(handshake(context()))
+
+
+def case_alpn():
+    for names in (("http/1.1",), ("h3",), ("h2c", "spdy/3"), ()):
+        print(handshake(context(alpn=names)))
+
+
+def case_no_certificate():
+    print(handshake(context(chain=False)))
+
+
+def case_tls12():
+    c = context()
+    c.maximum_version = ssl.TLSVersion.TLSv1_2
+    print(handshake(c))
+
+
+def case_half_open(n):
+    """N connections with half a hello; prints how many were open at once and how they ended."""
+    n = int(n)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, n + 100))
+    hello = client_hello()
+    all_s = []
+    for i in range(n):
+        try:
+            s = tcp()
+            s.sendall(hello[:(i % 3) * 100])
+            all_s.append(s)
+        except OSError:
+            pass
+    print(f"standing {len(all_s)}", flush=True)
+    ends = [raw_end(s, 20) for s in all_s]
+    print("ended", len(ends) - ends.count("open"), "open", ends.count("open"))
+
+
+# ---- HTTP/2 that is none ---------------------------------------------------------------------
+
+def broken():
+    good = connect_block("10.0.0.1:80")
+    big = field("x", "y" * 4000)
+    yield "preface", None, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+    yield "garbage", None, os.urandom(50000)
+    yield "no-settings", None, PREFACE + frame(PING, 0, 0, b"12345678")
+    yield "settings-on-stream", None, PREFACE + frame(SETTINGS, 0, 1)
+    yield "oversized", (), frame(DATA, 0, 1, b"", length=0xffffff)
+    yield "oversized-16385", (), frame(HEADERS, EH, 1, b"x" * 16385)
+    yield "settings-5", (), frame(SETTINGS, 0, 0, b"12345")
+    yield "settings-window", (), Peer.settings([(4, 0xffffffff)])
+    yield "settings-frame", (), Peer.settings([(5, 1)])
+    yield "ping-7", (), frame(PING, 0, 0, b"1234567")
+    yield "ping-stream", (), frame(PING, 0, 3, b"12345678")
+    yield "headers-0", (), frame(HEADERS, EH, 0, good)
+    yield "headers-even", (), frame(HEADERS, EH, 2, good)
+    yield "headers-backwards", (), frame(HEADERS, EH, 5, good) + frame(HEADERS, EH, 3, good)
+    yield "hpack", (), frame(HEADERS, EH, 1, b"\xff" * 100)
+    yield "hpack-huge-int", (), frame(HEADERS, EH, 1, b"\x7f" + b"\xff" * 20)
+    yield "hpack-index", (), frame(HEADERS, EH, 1, b"\xfe")
+    yield "hpack-table", (), frame(HEADERS, EH, 1, b"\x3f\xff\xff\xff\x07" + good)
+    yield "padding", (), frame(HEADERS, EH | 8, 1, b"\xff" + good)
+    yield "continuation-alone", (), frame(CONTINUATION, EH, 1, good)
+    yield "continuation-broken", (), frame(HEADERS, 0, 1, good) + frame(PING, 0, 0, b"12345678")
+    yield "continuation-flood", (), frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1) * 20000
+    yield "continuation-bomb", (), frame(HEADERS, 0, 1, good) + frame(CONTINUATION, 0, 1, big) * 50
+    yield "data-idle", (), frame(DATA, 0, 7, b"x")
+    yield "rst-idle", (), frame(RST, 0, 7, b"\0\0\0\0")
+    yield "rst-3", (), frame(RST, 0, 1, b"\0\0\0")
+    yield "window-0", (), frame(WINDOW, 0, 0, b"\0\0\0\0")
+    yield "window-over", (), frame(WINDOW, 0, 0, b"\x7f\xff\xff\xff") * 2
+    yield "window-idle", (), frame(WINDOW, 0, 9, b"\0\0\0\1")
+    yield "push", (), frame(PUSH, EH, 1, b"\0\0\0\2" + good)
+    yield "priority-flood", (), frame(PRIORITY, 0, 1, b"\0\0\0\3\1") * 20000
+    yield "unknown-flood", (), frame(99, 255, 0, b"hi") * 20000
+    yield "settings-flood", (), Peer.settings() * 200000
+    yield "ping-flood", (), frame(PING, 0, 0, b"12345678") * 200000
+
+
+def case_broken():
+    """One connection for each rule that is broken: "NAME verdict" lines."""
+    for name, settings, junk in broken():
+        p = Peer(settings or (), hello=settings is not None)
+        p.try_send(junk)
+        print(name, p.verdict(), flush=True)
+
+
+# ---- floods of legal frames ------------------------------------------------------------------
+
+def case_reset_flood(authority, n):
+    """HEADERS and RST_STREAM, n times (CVE-2023-44487)."""
+    p = Peer()
+    block = connect_block(authority)
+    for i in range(int(n)):
+        sid = 2 * i + 1
+        if not p.try_send(frame(HEADERS, EH, sid, block) + frame(RST, 0, sid, struct.pack("!I", 8))):
+            break
+    print(p.verdict())
+
+
+def case_streams(authority, n):
+    """n CONNECTs at once, nothing read before they are sent: how many got which answer."""
+    n = int(n)
+    p = Peer()
+    p.s.settimeout(TIMEOUT)
+    block = connect_block(authority)
+    for i in range(n):
+        if not p.try_send(frame(HEADERS, EH, 2 * i + 1, block)):
+            break
+    said = {"200": 0, "other": 0, "refused": 0}
+    end = "open"
+    try:
+        while said["200"] + said["other"] + said["refused"] < n:
+            f = p.read()
+            if f is None or f[0] == GOAWAY:
+                end = "closed" if f is None else f"goaway:{struct.unpack('!I', f[3][4:8])[0]}"
+                break
+            if f[0] == HEADERS:
+                said["200" if status_of(f[3]) == 200 else "other"] += 1
+            elif f[0] == RST:
+                said["refused"] += 1
+    except OSError:
+        end = "reset"
+    print(f"200={said['200']} other={said['other']} refused={said['refused']} {end}")
+
+
+def case_ping_deaf(n):
+    """n PINGs, and no answer is ever read."""
+    p = Peer()
+    p.s.settimeout(5)
+    pings = frame(PING, 0, 0, b"12345678") * 1000
+    for _ in range(int(n) // 1000):
+        if not p.try_send(pings):
+            break
+    print(p.verdict())
+
+
+# ---- requests --------------------------------------------------------------------------------
+
+def case_ask(*authorities):
+    """One CONNECT for each authority on one connection. @SIZE: so many letters."""
+    p = Peer()
+    for i, a in enumerate(authorities):
+        if a.startswith("@"):
+            a = "a" * int(a[1:])
+        sid = 2 * i + 1
+        block = connect_block(a)
+        p.send(frame(HEADERS, 0, sid, block[:8000]))
+        rest = [block[j:j + 8000] for j in range(8000, len(block), 8000)]
+        for part in rest:
+            p.try_send(frame(CONTINUATION, 0, sid, part))
+        p.try_send(frame(CONTINUATION, EH, sid))
+        said = p.verdict(stream=sid)
+        print(said, flush=True)
+        if not said.startswith(("status", "rst")):
+            p = Peer()
+
+
+def case_method(authority, *methods):
+    p = Peer()
+    for i, m in enumerate(methods):
+        sid = 2 * i + 1
+        more = () if m == "CONNECT" else ((":scheme", "http"), (":path", "/"))
+        block = field(":method", m) + b"".join(field(n, v) for n, v in more)
+        p.send(frame(HEADERS, EH, sid, block + field(":authority", authority)))
+        print(p.verdict(stream=sid), flush=True)
+
+
+def case_early(authority, n):
+    """CONNECT and n bytes behind it at once, then the end; prints how many came back."""
+    n = int(n)
+    p = Peer()
+    p.connect(1, authority)
+    for at in range(0, n, 16000):
+        p.send(frame(DATA, 0, 1, b"e" * min(16000, n - at)))
+    p.send(frame(DATA, ES, 1))
+    got = 0
+    while True:
+        f = p.read()
+        if f is None or f[0] in (RST, GOAWAY):
+            break
+        if f[0] == DATA:
+            got += len(f[3])
+            if f[1] & ES:
+                break
+    print("back", got)
+
+
+# ---- peers that do not read ------------------------------------------------------------------
+
+def ask_down(p, stream, authority, n):
+    p.connect(stream, authority)
+    p.send(frame(DATA, 0, stream, f"down {n}\n".encode()))
+
+
+def case_zero_window(authority, streams, n):
+    """The application sends n bytes on each stream, and no window is ever opened. Stays until
+    its stdin ends."""
+    p = Peer(settings=[(4, 0)])
+    for i in range(int(streams)):
+        ask_down(p, 2 * i + 1, authority, n)
+    print("alive" if p.alive() else "dead", flush=True)
+    sys.stdin.read()
+
+
+def case_deaf(authority, streams, n):
+    """Windows are wide open, but nothing is read from TCP. Stays until its stdin ends."""
+    p = Peer(settings=[(4, 0x7fffffff)], window=0x7fff0000)
+    for i in range(int(streams)):
+        ask_down(p, 2 * i + 1, authority, n)
+    print("alive", flush=True)
+    sys.stdin.read()
+
+
+def main(argv):
+    while argv and argv[0].startswith("-"):
+        name = {"-c": "chain", "-k": "key", "-p": "port"}[argv[0]]
+        setattr(Target, name, int(argv[1]) if name == "port" else argv[1])
+        argv = argv[2:]
+    Target.host = argv[0]
+    globals()["case_" + argv[1].replace("-", "_")](*argv[2:])
+
+
+main(sys.argv[1:])

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Plots of the page: horizontal bars from zero with the range of the repetitions on top. Pure
+ * SVG with the classes of bench_style.c, so that it follows the reader's colours.
+ */
+#include <string.h>
+
+#include "base/own.h"
+#include "bench_html.h"
+
+enum {
+	WIDTH = 720,
+	LABEL = 96,   /* left of the bars: the mode */
+	NUMBERS = 248, /* right of them: value and ratios */
+	ROW = 24,
+	BAR = 14,
+	HEAD = 22, /* above each place */
+};
+
+static const double plot_width = WIDTH - LABEL - NUMBERS;
+
+static double larger(double a, double b)
+{
+	return a > b ? a : b;
+}
+
+static bool is_of(const struct bench_series *s, const char *test, const char *key)
+{
+	return strcmp(s->test, test) == 0 && strcmp(s->key, key) == 0;
+}
+
+static void svg_ratio(FILE *f, double ratio, const char *to, bool itself)
+{
+	if (ratio > 0 && !itself)
+		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.2f× %s</tspan>", ratio, to);
+}
+
+static void svg_range(FILE *f, const struct bench_series *s, double scale, double y)
+{
+	double from = LABEL + s->min * scale, to = LABEL + s->max * scale;
+
+	if (s->n < 2)
+		return;
+	fprintf(f,
+		"<path class=\"range\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv6M%.1f %.1fv6\"/>\n", from,
+		y, to, from, y - 3, to, y - 3);
+}
+
+static void svg_title(FILE *f, const struct bench_run *run, const struct bench_series *s)
+{
+	char buf[32];
+
+	fprintf(f, "<title>");
+	html_text(f, html_mode_title(run, s->mode));
+	fprintf(f, ":");
+	for (size_t i = 0; i < s->n; i++)
+		fprintf(f, " %s", bench_number(buf, s->v[i]));
+	fprintf(f, " %s</title>", bench_value_of(s->key)->unit);
+}
+
+static void svg_row(FILE *f, const struct bench_run *run, const struct bench_series *s,
+		    double scale, double y)
+{
+	double width = larger(s->median * scale, 1);
+	char buf[32];
+
+	fprintf(f, "<g>");
+	svg_title(f, run, s);
+	fprintf(f, "<text class=\"mode\" x=\"%d\" y=\"%.1f\">", LABEL - 8, y + BAR - 2);
+	html_text(f, s->mode);
+	fprintf(f, "</text><rect class=\"bar m-");
+	html_text(f, s->mode);
+	fprintf(f, "\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>\n", LABEL, y,
+		width, BAR);
+	svg_range(f, s, scale, y + BAR / 2.0);
+	fprintf(f, "<text x=\"%.1f\" y=\"%.1f\"><tspan class=\"number\">%s</tspan>",
+		LABEL + larger(width, s->max * scale) + 8, y + BAR - 2,
+		bench_number(buf, s->median));
+	svg_ratio(f, s->to_plain, "plain", strcmp(s->mode, "plain") == 0);
+	svg_ratio(f, s->to_sidecar, "sidecar", strcmp(s->mode, "sidecar") == 0);
+	fprintf(f, "</text></g>\n");
+}
+
+/* Rows, places and the largest value of a figure. */
+static void svg_measure(const struct bench_run *run, const char *test, const char *key,
+			size_t *ret_rows, size_t *ret_places, double *ret_max)
+{
+	const char *place = NULL;
+
+	*ret_rows = *ret_places = 0;
+	*ret_max = 0;
+	bench_for_each(s, run) {
+		if (!is_of(s, test, key))
+			continue;
+		++*ret_rows;
+		*ret_max = larger(*ret_max, s->max);
+		if (!place || strcmp(place, s->place) != 0)
+			++*ret_places;
+		place = s->place;
+	}
+}
+
+void svg_figure(FILE *f, const struct bench_run *run, const char *test, const char *key)
+{
+	const struct bench_value *v = bench_value_of(key);
+	const char *place = NULL;
+	size_t rows, places;
+	double max, y = 0;
+
+	svg_measure(run, test, key, &rows, &places, &max);
+	fprintf(f, "<svg viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"", WIDTH,
+		rows * ROW + places * HEAD + 4);
+	html_text(f, bench_test_title(test));
+	fprintf(f, ", %s\">\n", v->title);
+	bench_for_each(s, run) {
+		if (!is_of(s, test, key))
+			continue;
+		if (!place || strcmp(place, s->place) != 0) {
+			y += HEAD;
+			fprintf(f, "<text class=\"place\" x=\"%d\" y=\"%.1f\">%s</text>\n", LABEL,
+				y - 7, bench_place_title(s->place));
+			place = s->place;
+		}
+		svg_row(f, run, s, max > 0 ? plot_width / max : 0, y);
+		y += ROW;
+	}
+	fprintf(f, "</svg>\n");
+}
