@@ -29,7 +29,7 @@ wait_for 5 no_connections node2
 held() { # WANTED
 	expect_eq "$(open_connections node2 plain)" "$1" "plain connections"
 }
-relay outsider silence "$FAR4" stays "$WORK/go" &
+relay outsider silence "$FAR4" stays "$WORK/go" >/dev/null 2>&1 &
 silent=$!
 wait_for 5 held 1
 weft_json node2 connections | jq -e --arg src "$OUTSIDER4:" '.connections[0] |
@@ -43,6 +43,7 @@ relay_policies='[{name: strict, namespace: t, scope: Namespace, action: Deny,
 relay_lab_text >"$WORK/lab.yaml"
 expect_ok lab apply "$WORK/lab.yaml"
 wait_for 5 held 0
+touch "$WORK/go"
 wait "$silent" && fail "the connection was not cut"
 for address in "$FAR4" "$FAR6"; do
 	expect_ok relay outsider refused "$address" 9003

@@ -76,6 +76,7 @@ error_of() {
 }
 
 has_error() {
+	# shellcheck disable=SC2053 # a pattern
 	[[ $(error_of "$1") == $2 ]]
 }
 

@@ -51,7 +51,7 @@ wrong 'access_log: here' "$conf:1: access_log \"here\" is not -, off or an absol
 wrong 'node: a\nnode: b' "$conf:2:*"
 wrong 'node: a\n\tworkers: 1' "$conf:2:*"
 wrong '- a\n- b' "$conf:1: must be lines of \"key: value\""
-wrong 'ready_port: 15000' '*ready_port*admin_port*are both 15000'
+wrong 'ready_port: 15000' "$conf:1: ready_port and admin_port (default) are both 15000"
 wrong 'ready_port: 1\nmetrics_port: 1' "$conf:1: ready_port and metrics_port ($conf:2) are both 1"
 wrong '{}' '--workers: workers "x" is not*' --workers x
 wrong '{}' '--ready-port: ready_port and metrics_port (default) are both 15020' --ready-port=15020

@@ -18,6 +18,7 @@ cert() {
 }
 
 cert_is() {
+	# shellcheck disable=SC2053 # a pattern
 	[[ $(cert "$1" "$2" "$3") == $4 ]]
 }
 

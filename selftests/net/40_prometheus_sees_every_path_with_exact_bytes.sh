@@ -81,6 +81,9 @@ live() {
 		$((BULK + 49999))
 	sees "sum(istio_tcp_connections_closed_total{reporter=\"$who\",$labels})" 1
 }
+for path in direct hbone passthrough plain; do
+	sees "sum(weft_connections_open{path=\"$path\",instance=~\".*1:15020\"})" 1
+done
 live source "$DIRECT"
 live destination "$DIRECT"
 live source "$HBONE"
@@ -108,12 +111,20 @@ sees "sum(istio_tcp_sent_bytes_total{reporter=\"destination\",destination_worklo
 
 DENIED='source_workload="intruder",response_flags="DENY"'
 sees "sum(istio_tcp_connections_failed_total{reporter=\"source\",$DENIED,$NEAR})" 1
+sees "sum(istio_tcp_connections_failed_total{reporter=\"source\",$DENIED,$FAR,$MTLS})" 1
 sees "sum(istio_tcp_connections_failed_total{reporter=\"destination\",$DENIED,$FAR,$MTLS})" 1
 sees "sum(istio_tcp_connections_opened_total{source_workload=\"intruder\"})" none
 for family in sent received; do # the edge of a graph, with no bytes on it
 	sees "sum(istio_tcp_${family}_bytes_total{reporter=\"source\",$DENIED,$NEAR})" 0
 	sees "sum(istio_tcp_${family}_bytes_total{reporter=\"destination\",$DENIED,$FAR})" 0
 done
+
+# -- the daemon's own view: each connection once, although a direct one has both ends here
+for path in direct hbone passthrough plain; do
+	sees "sum(weft_connections_open{path=\"$path\",instance=~\".*1:15020\"})" 0
+	sees "sum(weft_connections_total{path=\"$path\",reason=\"ok\",instance=~\".*1:15020\"})" 2
+done
+sees 'sum(weft_connections_total{path="denied",instance=~".*1:15020"})' 1
 
 # -- labels
 ALL='__name__=~"istio_tcp_.+"'

@@ -20,11 +20,11 @@ read_bytes() {
 }
 
 stands_still() {
-	local now
+	local now before
 	now=$(read_bytes)
-	[[ $now == "${last:-}" ]] && return
-	last=$now
-	false
+	before=$(cat "$tmp/bytes")
+	echo "$now" >"$tmp/bytes"
+	[[ $now == "$before" ]] || { echo "$before, then $now bytes"; false; }
 }
 
 no_streams() {
@@ -39,9 +39,10 @@ deaf() { # CASE MB
 	local pid=$!
 	wait_for 10 grep -q alive "$tmp/$1.out"
 	wait_for 10 streams_open
-	last=
+	echo none >"$tmp/bytes"
 	wait_for 10 stands_still
-	((last < 64 * 1024 * 1024)) || fail "$1: $last bytes were read for nobody"
+	(($(cat "$tmp/bytes") < 64 * 1024 * 1024)) ||
+		fail "$1: $(cat "$tmp/bytes") bytes were read for nobody"
 	grown_at_most "$2" "$1, while it stands"
 	hold_ok before
 	expect_ok peer client down 1000000 "$server" 9000

@@ -69,8 +69,13 @@ def field(name, value):
     return b"\0" + integer(len(name), 7) + name + integer(len(value), 7) + value
 
 
+# Every field block begins with "my table has size 0", as our SETTINGS want it once they are
+# acknowledged, and as is allowed before.
+TABLE_ZERO = b"\x20"
+
+
 def connect_block(authority, method="CONNECT", more=()):
-    block = field(":method", method) + field(":authority", authority)
+    block = TABLE_ZERO + field(":method", method) + field(":authority", authority)
     return block + b"".join(field(n, v) for n, v in more)
 
 
@@ -428,7 +433,7 @@ def case_method(authority, *methods):
     for i, m in enumerate(methods):
         sid = 2 * i + 1
         more = () if m == "CONNECT" else ((":scheme", "http"), (":path", "/"))
-        block = field(":method", m) + b"".join(field(n, v) for n, v in more)
+        block = TABLE_ZERO + field(":method", m) + b"".join(field(n, v) for n, v in more)
         p.send(frame(HEADERS, EH, sid, block + field(":authority", authority)))
         print(p.verdict(stream=sid), flush=True)
 

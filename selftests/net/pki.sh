@@ -7,6 +7,9 @@
 #                                      DIR/NAME.cert.pem, DIR/NAME.key.pem for a SPIFFE id, by
 #                                      the root in CA-DIR (DIR); times as 20260101000000Z
 
+# On top of peers.sh, whose folder for temporary files is used.
+: "${peers_tmp:?}"
+
 pki_key() {
 	openssl ecparam -name prime256v1 -genkey -noout -out "$1" 2>/dev/null
 }

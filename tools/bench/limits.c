@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft-bench-limits [--rep N]: what one core of this machine can do at most of what the tunnel
+ * weft-bench-limits [--rep N | --engine]: what one core of this machine can do at most of what the tunnel
  * is made of, by the code that weftd runs: sealing and opening TLS records, copying, and whole
  * mutual handshakes (client and server in this one thread). One line of JSON.
  */
@@ -204,10 +204,12 @@ int main(int argc, char **argv)
 	json_t *record, *values = json_object();
 	int r = 0;
 
+	if (argc == 2 && strcmp(argv[1], "--engine") == 0)
+		return puts(record_engine()) < 0;
 	if (argc == 3 && strcmp(argv[1], "--rep") == 0)
 		r = str_to_u32(str_of(argv[2]), &rep);
 	if (r < 0 || (argc != 1 && argc != 3)) {
-		fprintf(stderr, "usage: weft-bench-limits [--rep N]\n");
+		fprintf(stderr, "usage: weft-bench-limits [--rep N | --engine]\n");
 		return 2;
 	}
 	r = records_measure(values);

@@ -23,7 +23,8 @@ static const char usage_text[] =
 	"  connect   connections with a message of --size N there and back, --streams at a time\n"
 	"  hold      memory of the mesh for --steps N,N,... idle connections\n"
 	"  http      --tool wrk|h2load --url URL --streams N [--inner N]\n"
-	"  pss       memory of the mesh\n"
+	"  pss       memory of the mesh (proportional set size, KB)\n"
+	"  value     --key KEY --value NUMBER: a line for what was found in another way\n"
 	"  machine   what the machine is\n"
 	"clients: --to ADDRESS:PORT --seconds S --warmup S --pids PID,...\n"
 	"         --tag KEY=VALUE... --out FILE\n";
@@ -36,7 +37,7 @@ static const struct {
 	{ "bulk", run_bulk, true },	    { "pingpong", run_pingpong, true },
 	{ "connect", run_connect, true },   { "hold", run_hold, true },
 	{ "http", run_http, false },	    { "pss", run_pss, false },
-	{ "machine", run_machine, false },
+	{ "machine", run_machine, false },  { "value", run_value, false },
 };
 
 static int bad(const char *what, const char *value)
@@ -121,6 +122,8 @@ static int number_parse(struct load_opts *o, const char *name, const char *value
 		o->warmup = v;
 	else if (strcmp(name, "--rate") == 0)
 		o->rate = v;
+	else if (strcmp(name, "--value") == 0)
+		o->value = v;
 	else if (strcmp(name, "--inner") == 0)
 		o->inner = (unsigned int)v;
 	else if (strcmp(name, "--port") == 0)
@@ -146,6 +149,8 @@ static int option_parse(struct load_opts *o, const char *name, const char *value
 		o->tool = value;
 	else if (strcmp(name, "--out") == 0)
 		o->out = value;
+	else if (strcmp(name, "--key") == 0)
+		o->key = value;
 	else
 		return number_parse(o, name, value);
 	return 0;

@@ -49,6 +49,8 @@ struct load_opts {
 	size_t n_pids;
 	json_t *record; /* tags; becomes the line */
 	const char *out;
+	const char *key; /* `value`: what run.sh found out itself */
+	double value;
 };
 
 /* ---- load_window.c: CPU and memory ---- */
@@ -95,6 +97,7 @@ int run_hold(const struct load_opts *o, json_t *values);
 int run_http(const struct load_opts *o, json_t *values);
 int run_machine(const struct load_opts *o, json_t *values);
 int run_pss(const struct load_opts *o, json_t *values);
+int run_value(const struct load_opts *o, json_t *values);
 void value_set(json_t *values, const char *key, double v);
 
 /* ---- load_crew.c: threads that work through warm-up and window ---- */

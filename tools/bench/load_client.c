@@ -240,6 +240,14 @@ int run_hold(const struct load_opts *o, json_t *values)
 	return r;
 }
 
+int run_value(const struct load_opts *o, json_t *values)
+{
+	if (!o->key)
+		return -1;
+	value_set(values, o->key, o->value);
+	return 0;
+}
+
 int run_pss(const struct load_opts *o, json_t *values)
 {
 	value_set(values, "kb", mesh_pss(o) / 1024);

@@ -55,6 +55,7 @@ int run_machine(const struct load_opts *o, json_t *values)
 			    json_integer((json_int_t)(si.totalram * si.mem_unit / 1000000)));
 	json_object_set_new(values, "kernel", json_string(u.release));
 	json_object_set_new(values, "arch", json_string(u.machine));
+	json_object_set_new(values, "load", json_real((double)si.loads[0] / (1 << SI_LOAD_SHIFT)));
 	hypervisor_note(values);
 	gmtime_r(&now, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);

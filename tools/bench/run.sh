@@ -23,6 +23,8 @@ PATH=$PATH:/usr/sbin
 
 # shellcheck source=tools/bench/lib.sh
 . "$BENCH/lib.sh"
+# shellcheck source=tools/bench/memory.sh
+. "$BENCH/memory.sh"
 
 usage() {
 	cat <<-EOF
@@ -111,7 +113,7 @@ progress() {
 	if [[ -t 2 ]]; then
 		printf '\r\e[K[%d/%d] repetition %s: %s %s' "$step" "$steps" "$3" "$2" "$1" >&2
 	else
-		echo "[$step/$steps] repetition $3: $2 $1" >&2
+		echo "[$step/$steps] repetition $3: $2${1:+ $1}" >&2
 	fi
 }
 
@@ -168,7 +170,6 @@ run_loads() {
 
 run_limits() {
 	local rep
-	[[ -x $LIMITS ]] || return
 	for ((rep = 1; rep <= reps; rep++)); do
 		progress "" limits "$rep"
 		"$LIMITS" --rep "$rep" >>"$out/raw.jsonl" || note "limits failed"
@@ -184,7 +185,7 @@ describe() {
 		--tag seconds="$seconds" --tag congestion="$CONGESTION" --tag modes="${modes[*]}" \
 		--tag figures="${tests[*]}" "${tags[@]}" \
 		--tag version.weft="$("$WEFT" version | head -n 1)" \
-		--tag version.nginx="$(nginx -v 2>&1 | sed 's|.*/||')" \
+		--tag engine="$("$LIMITS" --engine)" --tag version.nginx="$(nginx -v 2>&1 | sed 's|.*/||')" \
 		--tag version.wrk="$(wrk -v 2>&1 | sed -n '1s/ \[.*//p')" \
 		--tag version.h2load="$(h2load --version)" \
 		--tag version.envoy="$([[ ! -x $O/bench/envoy/bin/envoy ]] ||
@@ -203,11 +204,15 @@ finish() {
 }
 
 main() {
-	local mode test idle='' limits=''
+	local mode test idle='' limits='' pods=''
 	options "$@"
 	((EUID == 0)) || die "must be root"
 	# The same name of the folder as in other builds: another one would rebuild everything.
 	[[ ${BENCH_NO_BUILD:-0} == 1 ]] || make -s -C "$ROOT" O="${O#"$ROOT"/}" weft weftd bench-programs || die "cannot build"
+	if [[ " ${modes[*]} " == *" sidecar "* ]] && ! O=$O "$BENCH/setup.sh"; then
+		note "no sidecar mode: set-up failed"
+		read -ra modes <<<"$(printf '%s ' "${modes[@]/#sidecar/}")"
+	fi
 	for mode in "${modes[@]}"; do
 		mode_load "$mode"
 	done
@@ -218,19 +223,22 @@ main() {
 	trap 'exit 130' INT
 	trap 'exit 143' TERM HUP
 	make_cases
+	awk '$1 > 0.7 { exit 1 }' /proc/loadavg ||
+		note "the machine is not idle (load $(cut -d' ' -f1 /proc/loadavg)): expect noise"
 	loads=()
 	for test in "${tests[@]}"; do
 		case $test in
 		idle) idle=1 ;;
 		limits) limits=1 ;;
-		pods) ;;
+		pods) pods=1 ;;
 		*) loads+=("$test") ;;
 		esac
 	done
-	steps=$((reps * (${#cases[@]} * (${#loads[@]} + ${idle:-0}) + ${limits:-0})))
+	steps=$((reps * (${#cases[@]} * (${#loads[@]} + ${idle:-0}) + ${limits:-0} + ${pods:-0})))
 	describe
 	[[ ! $limits ]] || run_limits
 	[[ ! $idle ]] || run_idle
+	[[ ! $pods ]] || run_pods
 	((${#loads[@]} == 0)) || run_loads
 	"$WEFT" bench report "$out"
 }

@@ -12,6 +12,7 @@
 #include "out.h"
 
 #define CHANGE_MIN 0.03	   /* of the old median, however small the spread */
+#define CHANGE_SMALL 0.005 /* in the value's unit: nothing, whatever the ratio */
 #define CHANGE_SINGLE 0.20 /* where there is but one repetition */
 
 static const struct column columns[] = {
@@ -44,7 +45,7 @@ static int change_of(const struct bench_series *a, const struct bench_series *b,
 	if (a->median == 0 || better == BENCH_NEITHER || ranges_touch(a, b))
 		return 0;
 	change = b->median / a->median - 1;
-	if (fabs(change) < noise_of(a, b))
+	if (fabs(change) < noise_of(a, b) || fabs(b->median - a->median) < CHANGE_SMALL)
 		return 0;
 	return (change > 0) == (better == BENCH_HIGHER) ? 1 : -1;
 }

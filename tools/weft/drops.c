@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * weft drops: why connections were refused or cut. Three tables: ends by reason, what the
- * kernel programs counted, and the last refusals with the policy that decided.
+ * kernel programs refused or lost, and the last refusals with the policy that decided.
  */
 #include <string.h>
 #include <time.h>
@@ -18,6 +18,35 @@ static void drop_counted(struct targets *ts, const char *key)
 
 		for (size_t i = json_array_size(list); i-- > 0;)
 			if (get_num(json_array_get(list, i), "count") <= 0)
+				json_array_remove(list, i);
+	}
+}
+
+/* Events of healthy traffic, which only -o json and the metrics show. */
+static bool is_normal(const char *event)
+{
+	static const char *const names[] = {
+		"connect_own",	     "connect_not_enrolled", "connect_loopback",
+		"connect_direct",    "connect_passthrough",  "connect_relay",
+		"verdict_hit",	     "verdict_miss",	     "lookup_approved",
+		"lookup_hbone",	     "lookup_plain",	     "lookup_local",
+		"guard_plain_bytes", "guard_plain_packets",  "guard_hbone_bytes",
+		"guard_hbone_packets",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(event, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static void drop_normal(struct targets *ts)
+{
+	vec_for_each(t, &ts->v) {
+		json_t *list = json_object_get(t->reply, "events");
+
+		for (size_t i = json_array_size(list); i-- > 0;)
+			if (is_normal(get_text(json_array_get(list, i), "name")))
 				json_array_remove(list, i);
 	}
 }
@@ -144,6 +173,7 @@ int cmd_drops(const struct cli *c)
 		return r;
 	drop_counted(&ts, "drops");
 	drop_counted(&ts, "events");
+	drop_normal(&ts);
 	keep_last(&ts, "recent", RECENT_ROWS);
 	for (size_t i = 0, shown = 0; i < ARRAY_LEN(drop_lists); i++) {
 		bool rows = has_rows(&ts, &drop_lists[i]);

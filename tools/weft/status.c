@@ -122,8 +122,8 @@ static void print_connections(const struct page *p)
 	print_label(p, "Tunnels");
 	printf("%.0f to other nodes, %.0f from them, ", get_num(tunnels, "client"),
 	       get_num(tunnels, "server"));
-	printf("%s streams, ", human_count(buf, get_num(tunnels, "streams")));
-	printf("encrypted by ");
+	printf("%s streams\n", human_count(buf, get_num(tunnels, "streams")));
+	print_label(p, "Encryption");
 	out_safe(stdout, get_text(p->reply, "aead"));
 	printf("\n");
 }

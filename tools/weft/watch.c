@@ -91,8 +91,9 @@ static void print_title(struct screen *s, const struct cli *c, FILE *to)
 		n++;
 		rate += row->rate > 0 ? row->rate : 0;
 	}
-	fprintf(to, "%s%zu connection%s%s%s, %s/s", out_colour(colours, COLOUR_BOLD), n,
-		n == 1 ? "" : "s", c->pod ? " of " : "", c->pod ? c->pod : "", human_bytes(buf, rate));
+	fprintf(to, "%s%zu connection%s%s%s, ", out_colour(colours, COLOUR_BOLD), n,
+		n == 1 ? "" : "s", c->pod ? " of " : "", c->pod ? c->pod : "");
+	fprintf(to, "%s/s", human_bytes(buf, rate));
 	fprintf(to, "%s%s\n\n", out_colour(colours, COLOUR_NONE), s->keyboard ? "   (q ends)" : "");
 }
 

@@ -392,11 +392,15 @@ static int check_ports(const struct opts *o, struct errbuf *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(ports); i++) {
 		for (size_t k = i + 1; k < ARRAY_LEN(ports); k++) {
+			/* The one that somebody wrote comes first. */
+			size_t a = strcmp(source_of(o, ports[k].port), "default") == 0 ? i : k;
+			size_t b = a == i ? k : i;
+
 			if (*ports[i].port == 0 || *ports[i].port != *ports[k].port)
 				continue;
 			return errbuf_set(err, -EINVAL, "%s: %s and %s (%s) are both %u",
-					  source_of(o, ports[k].port), ports[k].name, ports[i].name,
-					  source_of(o, ports[i].port), *ports[i].port);
+					  source_of(o, ports[a].port), ports[a].name, ports[b].name,
+					  source_of(o, ports[b].port), *ports[i].port);
 		}
 	}
 	return 0;

@@ -42,7 +42,9 @@ static void kernel_row(void *arg, const struct weft_total_key *k, const struct w
 		.reason = k->reason,
 	};
 
-	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX)
+	/* The server's end of a direct connection says the same once more. */
+	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX &&
+	    k->reporter == WEFT_REPORTER_SOURCE)
 		f->ended[k->path][k->reason] += t->closed + t->failed;
 	/* Which services a pod belongs to is known even if its address was dialled. */
 	if (!l.service && l.dst && l.dst->n_services == 1)
