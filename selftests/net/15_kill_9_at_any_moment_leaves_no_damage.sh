@@ -50,11 +50,13 @@ works() {
 }
 
 ip=""
+cgroup=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/$LAB-lab
 killed() { # steps of 1 ms before it
 	local pid
 	pid=$(<"$peers_tmp/pid")
 	tick "0.0$(printf %02d "$1")"
 	kill -9 "$pid"
+	wait_for 5 grep -q 'populated 0' "$cgroup/node1/weftd/cgroup.events"
 }
 
 start() {

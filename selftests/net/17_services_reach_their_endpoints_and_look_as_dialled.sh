@@ -94,4 +94,4 @@ out=$(peer client -t 5 try 80,81 "$(vip nobody 4)" "$(vip nobody 6)" | awk '{ pr
 expect_eq "$out" ECONNREFUSED "no endpoint"
 expect_eq "$(peer client -t 5 who web 81)" ECONNREFUSED "no such port"
 expect_eq $(($(event node1 connect_no_endpoint) - before)) 5 "counted as refused for want of an endpoint"
-[[ $(weft_json node1 drops | jq -r '.recent[-1].reason') == no_endpoint ]] || fail "reason of the drop"
+wait_for 5 last_drop node1 no_endpoint

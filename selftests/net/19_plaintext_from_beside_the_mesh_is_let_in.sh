@@ -73,5 +73,5 @@ wait_for 5 denied far
 [[ $(hold_error plain) =~ ^(ECONNRESET|EOF|EPIPE)$ ]] || fail "an open connection of a stranger"
 hold_ok friend
 expect_ok peer near who "$ip" 9000
-expect_eq "$(weft_json node1 drops | jq -r '.recent[-1] | .reason + " " + .policy')" \
-	"policy_denied default/no-strangers" "the last refusal"
+expect_fail peer beside -t 5 who "$ip" 9000
+wait_for 5 last_drop node1 policy_denied default/no-strangers

@@ -12,7 +12,7 @@ bytes() { # SIZE: cheap bytes without a pattern, the same ones every time
 }
 
 # Names of files of this many bytes, with their digests
-big=$((1 << 30)) small=$((96 << 20))
+big=$((1 << 30)) small=$((32 << 20))
 bytes $big >"$WORK/big"
 bytes $small >"$WORK/small"
 read -r big_sum _ < <(sha256sum "$WORK/big")

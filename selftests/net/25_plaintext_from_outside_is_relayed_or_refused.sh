@@ -14,8 +14,6 @@ read -r sum _ < <(sha256sum "$WORK/big")
 
 # ---- permissive
 expect_eq "$(relay outsider sendfile "$FAR4" "$WORK/big")" "$size $sum" "a gigabyte by IPv4"
-expect_eq "$(printf '%s\n' "$WORK/big" |
-	pod t/outsider socat -b 262144 -t 60 - "TCP:$FAR4:9002" | sha256sum)" "$sum  -" "back"
 got=$(relay outsider splice "$FAR6" "$WORK/small" "$WORK/back") || fail "IPv6: $got"
 expect_ok cmp "$WORK/small" "$WORK/back"
 

@@ -9,8 +9,8 @@ relay_lab_up
 
 expect_ok relay client short "$FAR4" 9100 20000 16 # the client closes first
 expect_ok relay client short "$FAR6" 9101 20000 16 # the server does
-expect_ok relay client short "$NEAR4" 9101 10000 16
-expect_ok relay outsider short "$FAR4" 9100 10000 16
+expect_ok relay client short "$NEAR4" 9101 5000 16
+expect_ok relay outsider short "$FAR4" 9100 5000 16
 for node in node1 node2; do
 	wait_for 5 no_connections "$node"
 done

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # weftd --check says what is wrong and where; flags win over the environment, that over the
-# file. A second daemon on the same run_dir goes away without touching the first one's pods.
+# file. A second daemon on the same run_dir or pin_dir goes away without touching the first
+# one's pods.
 . "$(dirname "$0")/lib.sh"
 . "$ROOT/selftests/net/policy.sh"
 
@@ -89,6 +90,10 @@ attached=$(weft_json node1 bpf | jq -c '[.programs[] | [.id, .attached]]')
 out=$(pod @node1 timeout 10 "$WEFTD" --config "$LAB_DIR/node1/weftd.yaml" 2>&1)
 expect_eq "$?" 1 "exit code of the second daemon"
 [[ $out == *"$LAB_DIR/node1"*'another weftd'* ]] || fail "second daemon: $out"
+out=$(pod @node1 timeout 10 "$WEFTD" --config "$LAB_DIR/node1/weftd.yaml" \
+	--run-dir "$peers_tmp/run" 2>&1)
+expect_eq "$?" 1 "exit code of a daemon with the same pin_dir"
+[[ $out == *'pin_dir: '*'another weftd'* ]] || fail "daemon with the same pin_dir: $out"
 expect_eq "$(weft_json node1 pods | jq -c '[.pods[] | [.name, .state, .cookie]]')" "$before" "pods"
 expect_eq "$(weft_json node1 bpf | jq -c '[.programs[] | [.id, .attached]]')" "$attached" "programs"
 hold_ok near

@@ -128,12 +128,14 @@ sees 'sum(weft_connections_total{path="denied",instance=~".*1:15020"})' 1
 
 # -- labels
 ALL='__name__=~"istio_tcp_.+"'
+empty=
 for label in {source,destination}_{workload,workload_namespace,canonical_service} \
 	{source,destination}_{canonical_revision,principal,app,version,cluster} \
 	destination_service{,_name,_namespace} request_protocol response_flags \
 	connection_security_policy reporter; do
-	sees "count({$ALL,$label=\"\"})" none
+	empty="${empty:+$empty or }{$ALL,$label=\"\"}"
 done
+sees "count($empty)" none
 sees "count({$ALL,request_protocol!=\"tcp\"})" none
 sees "count({$ALL,reporter!~\"source|destination\"})" none
 sees "count({$ALL,source_workload=\"client\",source_version!=\"v7\"})" none

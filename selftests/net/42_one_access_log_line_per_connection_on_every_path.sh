@@ -155,3 +155,23 @@ jq -es 'all(.level and .time and .scope == "access" and .message == "connection 
 		and .direction == "outbound" and (.duration | endswith("ms")))
 	and any(.path == "denied" and (.error | startswith("policy_denied: ")))' "$log" >/dev/null ||
 	fail "JSON lines: $(cat "$log")"
+
+# -- with same_node: mtls the log and the metrics of one node say mutual TLS on both sides
+lab_down
+telemetry_up "same_node: mtls"
+expect_eq "$(bulk client near 81)" $BULK "same node by a tunnel"
+for side in outbound inbound; do
+	wait_for 5 has_line node1 hbone $side client
+	is[mtls]=$(line node1 hbone $side client)
+	check_format "${is[mtls]}"
+	expect "${is[mtls]}" src.identity spiffe://cluster.local/ns/default/sa/client
+	expect "${is[mtls]}" dst.identity spiffe://cluster.local/ns/default/sa/near
+done
+for who in source destination; do
+	for policy in "mutual_tls 1 $BULK" "unknown 0 0"; do
+		read -r policy closed sent <<<"$policy"
+		labels="reporter=\"$who\",connection_security_policy=\"$policy\""
+		expect_eq "$(metric node1 "istio_tcp_connections_closed_total{$labels}")" "$closed"
+		expect_eq "$(metric node1 "istio_tcp_sent_bytes_total{$labels}")" "$sent"
+	done
+done

@@ -9,7 +9,7 @@
 
 # flood PLACE N ADDRESS: N connections that stay open, each with half a request
 cat >"$tmp/flood.py" <<'EOT'
-import socket, sys, time
+import signal, socket, sys
 n, to = int(sys.argv[1]), sys.argv[2]
 host, _, port = to.partition(":")
 held = []
@@ -23,7 +23,7 @@ for _ in range(n):
     except OSError:
         pass
 print(len(held), flush=True)
-time.sleep(300)
+signal.pause()
 EOT
 flood() {
 	: >"$tmp/background.$1"

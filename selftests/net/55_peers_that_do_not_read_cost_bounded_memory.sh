@@ -31,23 +31,20 @@ no_streams() {
 	(($(weft_json node1 connections | jq '.connections | length') == 1))
 }
 
-deaf() { # CASE MB
-	local in
-	mkfifo "$tmp/$1.in"
-	exec {in}<>"$tmp/$1.in"
-	attack "$1" "$app" $STREAMS $BYTES <&"$in" >"$tmp/$1.out" &
-	local pid=$!
+deaf() { # CASE, MB WHILE IT STANDS, MB AFTERWARDS
+	local pid
+	attack_and_stay "$1" "$app" $STREAMS $BYTES >"$tmp/$1.out" &
+	pid=$!
 	wait_for 10 grep -q alive "$tmp/$1.out"
 	wait_for 10 streams_open
 	echo none >"$tmp/bytes"
 	wait_for 10 stands_still
 	(($(cat "$tmp/bytes") < 64 * 1024 * 1024)) ||
 		fail "$1: $(cat "$tmp/bytes") bytes were read for nobody"
-	grown_at_most "$2" "$1, while it stands"
+	expect_ok grown_at_most "$2"
 	hold_ok before
 	expect_ok peer client down 1000000 "$server" 9000
 	kill "$pid"
-	exec {in}>&-
 	wait "$pid" 2>/dev/null
 	wait_for 10 no_streams
 	harmless "$3" "$1"

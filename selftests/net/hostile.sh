@@ -8,6 +8,7 @@
 #   issue NAME URI [CA]      $tmp/NAME.pem, $tmp/NAME.key signed by $CA.pem (node2's intermediate)
 #   attack CASE ARGUMENT...  h2raw.py against the server with the certificate of NAME=$as (client)
 #   remember                 what weftd has now; done by hostile_up
+#   attack_and_stay CASE ... the same until it is killed: in the background, its pid is $!
 #   harmless MB WHAT         the same weftd, not more than so many MB more, no descriptor more, an
 #                            honest connection works
 #
@@ -40,6 +41,12 @@ attack() {
 	pod attacker /usr/bin/python3 -S "$H2RAW" -c "$tmp/$as.pem" -k "$tmp/$as.key" "$server" "$@"
 }
 
+# exec, so that the pid of the background job is that of the attacker
+attack_and_stay() {
+	exec "$WEFT" lab --name "$LAB" exec attacker -- /usr/bin/python3 -S "$H2RAW" \
+		-c "$tmp/$as.pem" -k "$tmp/$as.key" "$server" "$@"
+}
+
 rss_kb() {
 	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
 }
@@ -61,18 +68,18 @@ remember() {
 	rss_before=$(rss_kb "$weftd_pid")
 }
 
-grown_at_most() { # MB, WHAT
+grown_at_most() { # MB
 	local now
 	now=$(rss_kb "$weftd_pid")
-	((now - rss_before <= $1 * 1024)) ||
-		fail "$2: weftd has $rss_before kB before and $now kB now, more than $1 MB"
+	((now - rss_before <= $1 * 1024)) || { echo "$rss_before kB before, $now kB now"; false; }
 }
 
 harmless() {
 	expect_eq "$(pid_of node1)" "$weftd_pid" "pid of weftd after $2"
 	expect_ok peer client who "$server" 9000
 	wait_for 20 fds_at_most "$fds_before"
-	grown_at_most "$1" "$2"
+	# what the allocator keeps it gives back when weftd is idle
+	wait_for 20 grown_at_most "$1"
 }
 
 hostile_up() {

@@ -12,6 +12,7 @@
 #   ip_of POD [4|6], pid_of NODE, cookie_of NODE POD, pins NODE
 #   paths NODE                   paths of the open connections, one per line
 #   event NODE NAME              counter of the BPF programs, as in `weft drops`
+#   last_drop NODE REASON [POLICY]   is this the newest refusal?
 #   map_is_empty NODE MAP
 #   enrol NODE POD, unenrol NODE POD
 #   weft_on NODE ARGUMENT...     the weft command with that node's daemon
@@ -133,6 +134,10 @@ paths() {
 
 event() {
 	weft_json "$1" drops | jq --arg name "$2" '.events[] | select(.name == $name) | .count'
+}
+
+last_drop() {
+	[[ $(weft_json "$1" drops | jq -r '.recent[-1] | .reason + " " + .policy') == "$2 ${3:-}"* ]]
 }
 
 map_is_empty() {

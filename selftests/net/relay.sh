@@ -12,13 +12,17 @@
 PYTHON=/usr/bin/python3 # not a shim that looks for a version at each start
 [[ -x $PYTHON ]] || PYTHON=python3
 RELAY="$ROOT/selftests/net/relay.py"
-NEAR4=10.244.1.2 NEAR6=fd00:10:244:1::2
-FAR4=10.244.2.1 FAR6=fd00:10:244:2::1
-CLIENT4=10.244.1.1 CLIENT6=fd00:10:244:1::1
-OUTSIDER4=10.244.1.3 OUTSIDER6=fd00:10:244:1::3
+# shellcheck disable=SC2034 # for the scenarios
+{
+	NEAR4=10.244.1.2 NEAR6=fd00:10:244:1::2
+	FAR4=10.244.2.1 FAR6=fd00:10:244:2::1
+	CLIENT4=10.244.1.1 CLIENT6=fd00:10:244:1::1
+	OUTSIDER4=10.244.1.3 OUTSIDER6=fd00:10:244:1::3
+}
 WORK=$LAB_DIR/work
 
 relay_policies='[]' # of the mesh
+relay_weftd='{}' # more keys for weftd.yaml
 
 relay_lab_text() {
 	cat <<-END
@@ -40,6 +44,7 @@ relay_lab_text() {
 	services:
 	  - {name: far, namespace: t, ports: {80: 9004}, selector: {app: far}}
 	policies: $relay_policies
+	weftd: $relay_weftd
 	END
 }
 

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Envoy as a sidecar with mutual TLS, the way Istio sets one up, with the least work per byte: TCP
 # proxies only, no HTTP, no statistics sinks, no access log. nftables redirects what the pod's
 # processes send to the server ports to 15001, and what arrives for them to 15006; Envoy's own
-# user is exempt. Sourced by modes/sidecar.sh.
+# group is exempt. Sourced by modes/sidecar.sh.
 #
 #   envoy_certs             CA and two leaves into $WORK/envoy
-#   envoy_config POD        prints the configuration
+#   envoy_config            prints the configuration
 #   envoy_redirect          prints the nftables rules
 
 ENVOY=$O/bench/envoy/bin/envoy
-ENVOY_UID=1337
+ENVOY_GID=1337
 
 envoy_certs() {
 	local dir=$WORK/envoy name
 	mkdir -p "$dir"
-	chmod 755 "$WORK" "$dir"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /O=bench \
 		-keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null || return
 	for name in client server; do
@@ -27,10 +26,9 @@ envoy_certs() {
 				echo "extendedKeyUsage=serverAuth,clientAuth"
 			) 2>/dev/null || return
 	done
-	chmod 644 "$dir"/*.key
 }
 
-# envoy_tls CLIENT|SERVER PEER: the common part of both TLS contexts
+# envoy_tls OWN PEER INDENTATION: the common part of both TLS contexts
 envoy_tls() {
 	local dir=$WORK/envoy pad=$3
 	sed "s/^/$pad/" <<-EOF
@@ -105,7 +103,7 @@ envoy_redirect() {
 	table ip bench {
 		chain output {
 			type nat hook output priority -100;
-			meta skuid $ENVOY_UID return
+			meta skgid $ENVOY_GID return
 			oifname "lo" return
 			tcp dport { 9000, 8080, 8081 } redirect to :15001
 		}

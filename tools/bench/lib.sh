@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2154
 # Library of the benchmark: labs, processes in pods, modes. Sourced by run.sh; the modes use
 #
 #   lab_need mesh|plain     the lab with weftd, or the one without, made when first asked for

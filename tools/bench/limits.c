@@ -130,8 +130,7 @@ static int identity_make(const char *dir, struct tls_identity **ret)
 	if (r == 0)
 		r = ca_issue(ca, "spiffe://cluster.local/ns/a/sa/b", 3600, &err, &chain, &key);
 	if (r == 0)
-		r = tls_identity_new(str_of(chain), str_of(key), str_of(ca_root_pem(ca)), &err,
-				     ret);
+		r = tls_identity_new(str_of(chain), str_of(key), str_of(ca_root_pem(ca)), &err, ret);
 	ca_free(&ca);
 	return r < 0 ? fail(err.text, r) : 0;
 }
@@ -218,8 +217,7 @@ int main(int argc, char **argv)
 	if (r == 0)
 		r = handshakes_measure(values);
 	record = json_pack("{s:s, s:s, s:s, s:i, s:s, s:o}", "test", "limits", "mode", "core",
-			   "place", "", "rep", (int)rep, "engine", record_engine(), "values",
-			   values);
+			   "place", "", "rep", (int)rep, "engine", record_engine(), "values", values);
 	if (r == 0)
 		r = json_dumpf(record, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	if (r == 0 && putchar('\n') < 0)

@@ -34,10 +34,10 @@ static const struct {
 	int (*run)(const struct load_opts *o, json_t *values);
 	bool connects;
 } commands[] = {
-	{ "bulk", run_bulk, true },	    { "pingpong", run_pingpong, true },
-	{ "connect", run_connect, true },   { "hold", run_hold, true },
-	{ "http", run_http, false },	    { "pss", run_pss, false },
-	{ "machine", run_machine, false },  { "value", run_value, false },
+	{ "bulk", run_bulk, true },        { "pingpong", run_pingpong, true },
+	{ "connect", run_connect, true },  { "hold", run_hold, true },
+	{ "http", run_http, false },       { "pss", run_pss, false },
+	{ "machine", run_machine, false }, { "value", run_value, false },
 };
 
 static int bad(const char *what, const char *value)
@@ -213,8 +213,9 @@ static int client_run(struct load_opts *o, const char *name)
 
 int main(int argc, char **argv)
 {
-	struct load_opts o = { .seconds = 2, .warmup = 0.3, .streams = 1, .size = 65536,
-			       .inner = 10, .port = 9000 };
+	struct load_opts o = {
+		.seconds = 2, .warmup = 0.3, .streams = 1, .size = 65536, .inner = 10, .port = 9000
+	};
 	struct rlimit files;
 	int r;
 

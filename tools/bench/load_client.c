@@ -46,8 +46,8 @@ static void bulk_work(struct worker *w)
 	_free_ char *buf = calloc(1, w->o->size);
 
 	while (buf && crew_phase(w) != PHASE_END) {
-		ssize_t n = w->o->down ? recv(w->fd, buf, w->o->size, 0) :
-					 send(w->fd, buf, w->o->size, MSG_NOSIGNAL);
+		ssize_t n = w->o->down ? recv(w->fd, buf, w->o->size, 0)
+				       : send(w->fd, buf, w->o->size, MSG_NOSIGNAL);
 
 		if (n <= 0) {
 			if (crew_phase(w) != PHASE_END)
@@ -84,8 +84,7 @@ int run_bulk(const struct load_opts *o, json_t *values)
 /* ---- round trips ---- */
 static void sleep_until(uint64_t ns)
 {
-	struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S),
-			       .tv_nsec = (long)(ns % NS_PER_S) };
+	struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
 
 	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL) == EINTR)
 		;
@@ -172,8 +171,7 @@ static void connect_work(struct worker *w)
 
 		if (connect_once(w->o, buf) < 0) {
 			if (atomic_fetch_add(&w->errors, 1) == 0)
-				fprintf(stderr, "weft-bench-load: connection: %s\n",
-					strerror(errno));
+				fprintf(stderr, "weft-bench-load: connection: %s\n", strerror(errno));
 			sleep_s(0.001);
 			continue;
 		}

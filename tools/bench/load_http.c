@@ -16,10 +16,9 @@
 static pid_t http_start(const struct load_opts *o, int to)
 {
 	char streams[16], seconds[24], inner[16], warm[24];
-	const char *wrk[] = { "wrk",  "-t2", "-c", streams, "-d", seconds, "--latency",
-			      o->url, NULL };
-	const char *h2load[] = { "h2load", "-t", "2",	  "-c", streams, "-m",
-				 inner,	   "-D", seconds, o->url, NULL };
+	const char *wrk[] = { "wrk", "-t2", "-c", streams, "-d", seconds, "--latency", o->url, NULL };
+	const char *h2load[] = { "h2load", "-t", "2",     "-c",   streams, "-m",
+				 inner,    "-D", seconds, o->url, NULL };
 	pid_t pid;
 
 	snprintf(streams, sizeof(streams), "%u", o->streams);

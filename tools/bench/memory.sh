@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # Memory of the proxies per pod, without connections. weftd: by how much it grows from a node with
 # one pod to one with many. Envoy and relay: that of one of three processes, whose program text
 # is shared. Sourced by run.sh.
@@ -49,7 +49,7 @@ run_pods() {
 			all_down
 			one=$(pods_weft 1) many=$(pods_weft "$((count + 1))")
 			pods_record weft "$(awk -v a="$one" -v b="$many" -v n="$count" \
-				'BEGIN { printf "%.2f", b > a ? (b - a) / n : 0 }')" "$rep"
+				'BEGIN { printf "%.2f", (b > a) ? (b - a) / n : 0 }')" "$rep"
 		fi
 	done
 	all_down

@@ -14,6 +14,7 @@ O=${O:-$ROOT/build}
 WEFT=${WEFT:-$O/weft}
 WEFTD=${WEFTD:-$O/weftd}
 LOAD=$O/weft-bench-load
+# shellcheck disable=SC2034 # of modes/relay.sh
 RELAY=$O/weft-bench-relay
 LIMITS=$O/weft-bench-limits
 LAB=${LAB:-bench}
@@ -105,6 +106,16 @@ measure() {
 		--tag case="$case" --tag mode="$mode" --tag place="$place" --tag test="$test" \
 		--tag rep="$rep" --out "$out/raw.jsonl" 2>>"$out/errors.log" ||
 		note "$test $case failed, see $out/errors.log"
+}
+
+# A build while the benchmark runs must not change what is measured.
+keep_programs() {
+	local name
+	mkdir -p "$WORK" "$out/bin" || die "cannot make $WORK"
+	for name in WEFT WEFTD LOAD RELAY LIMITS; do
+		cp "${!name}" "$out/bin/" || die "cannot copy ${!name}"
+		printf -v "$name" %s "$out/bin/${!name##*/}"
+	done
 }
 
 step=0 steps=0
@@ -199,12 +210,12 @@ finish() {
 	trap - EXIT INT TERM HUP
 	[[ ! -t 2 ]] || printf '\r\e[K' >&2
 	all_down
-	rm -rf "$WORK"
+	rm -rf "$WORK" "${out:?}/bin"
 	exit "$code"
 }
 
 main() {
-	local mode test idle='' limits='' pods=''
+	local mode test idle='' limits='' per_pod=''
 	options "$@"
 	((EUID == 0)) || die "must be root"
 	# The same name of the folder as in other builds: another one would rebuild everything.
@@ -216,8 +227,9 @@ main() {
 	for mode in "${modes[@]}"; do
 		mode_load "$mode"
 	done
-	mkdir -p "$out" "$WORK" || die "cannot make $out"
+	mkdir -p "$out" || die "cannot make $out"
 	out=$(cd "$out" && pwd)
+	keep_programs
 	rm -f "$out/raw.jsonl" "$out/errors.log"
 	trap finish EXIT
 	trap 'exit 130' INT
@@ -230,15 +242,15 @@ main() {
 		case $test in
 		idle) idle=1 ;;
 		limits) limits=1 ;;
-		pods) pods=1 ;;
+		pods) per_pod=1 ;;
 		*) loads+=("$test") ;;
 		esac
 	done
-	steps=$((reps * (${#cases[@]} * (${#loads[@]} + ${idle:-0}) + ${limits:-0} + ${pods:-0})))
+	steps=$((reps * (${#cases[@]} * (${#loads[@]} + ${idle:-0}) + ${limits:-0} + ${per_pod:-0})))
 	describe
 	[[ ! $limits ]] || run_limits
 	[[ ! $idle ]] || run_idle
-	[[ ! $pods ]] || run_pods
+	[[ ! $per_pod ]] || run_pods
 	((${#loads[@]} == 0)) || run_loads
 	"$WEFT" bench report "$out"
 }

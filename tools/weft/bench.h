@@ -44,8 +44,8 @@ struct bench_run {
 	double errors; /* failed operations, all measurements */
 };
 
-#define bench_for_each(s, run)                                   \
-	for (const struct bench_series *s = (run)->series.p;     \
+#define bench_for_each(s, run) \
+	for (const struct bench_series *s = (run)->series.p; \
 	     s && s < (run)->series.p + (run)->series.n; s++)
 
 /* From a folder, a raw.jsonl or a results.json. */
@@ -62,6 +62,8 @@ size_t bench_test_order(const char *test);
 /* A key that is not known gets its name as title. Valid until the next call. */
 const struct bench_value *bench_value_of(const char *key);
 size_t bench_value_order(const char *key);
+/* Whether a value of a test is on the terminal and a plot: what is fixed by the load is not. */
+bool bench_headline(const char *test, const char *key);
 const char *bench_place_title(const char *place);
 /* A number with three digits that matter; buf >= 32 bytes; returns buf. */
 char *bench_number(char *buf, double v);

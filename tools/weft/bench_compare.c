@@ -11,13 +11,13 @@
 #include "bench.h"
 #include "out.h"
 
-#define CHANGE_MIN 0.03	   /* of the old median, however small the spread */
+#define CHANGE_MIN 0.03    /* of the old median, however small the spread */
 #define CHANGE_SMALL 0.005 /* in the value's unit: nothing, whatever the ratio */
 #define CHANGE_SINGLE 0.20 /* where there is but one repetition */
 
 static const struct column columns[] = {
-	{ "FIGURE", 0, 0, 0 },	      { "MODE", 0, 0, 0 },	 { "OLD", COL_RIGHT, 0, 0 },
-	{ "NEW", COL_RIGHT, 0, 0 },   { "UNIT", 0, 0, 0 },	 { "CHANGE", COL_RIGHT, 0, 0 },
+	{ "FIGURE", 0, 0, 0 },        { "MODE", 0, 0, 0 }, { "OLD", COL_RIGHT, 0, 0 },
+	{ "NEW", COL_RIGHT, 0, 0 },   { "UNIT", 0, 0, 0 }, { "CHANGE", COL_RIGHT, 0, 0 },
 	{ "NOISE", COL_RIGHT, 0, 0 },
 };
 
@@ -50,8 +50,8 @@ static int change_of(const struct bench_series *a, const struct bench_series *b,
 	return (change > 0) == (better == BENCH_HIGHER) ? 1 : -1;
 }
 
-static void change_row(struct table *t, const struct bench_series *a,
-		       const struct bench_series *b, int change)
+static void change_row(struct table *t, const struct bench_series *a, const struct bench_series *b,
+		       int change)
 {
 	const struct bench_value *v = bench_value_of(a->key);
 	char was[32], is[32];
@@ -67,20 +67,20 @@ static void change_row(struct table *t, const struct bench_series *a,
 	table_cell(t, COLOUR_DIM, "%.1f %%", noise_of(a, b) * 100);
 }
 
-static size_t changes_print(const struct bench_run *before, const struct bench_run *after,
-			    int want, size_t *ret_compared, FILE *to)
+static size_t changes_print(const struct bench_run *before, const struct bench_run *after, int want,
+			    size_t *ret_compared, FILE *to)
 {
 	struct table t;
 	size_t n = 0;
 
 	*ret_compared = 0;
 	table_init(&t, columns, ARRAY_LEN(columns), to);
-	bench_for_each(a, before) {
-		const struct bench_series *b =
-			bench_find(after, a->test, a->key, a->mode, a->place);
+	bench_for_each(a, before)
+	{
+		const struct bench_series *b = bench_find(after, a->test, a->key, a->mode, a->place);
 		const struct bench_value *v = bench_value_of(a->key);
 
-		if (!b || !v->headline)
+		if (!b || !bench_headline(a->test, a->key))
 			continue;
 		++*ret_compared;
 		if (change_of(a, b, v->better) != want)

@@ -31,7 +31,8 @@ const char *bench_about(const struct bench_run *run, const char *key)
 const struct bench_series *bench_find(const struct bench_run *run, const char *test,
 				      const char *key, const char *mode, const char *place)
 {
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		if (strcmp(s->test, test) == 0 && strcmp(s->key, key) == 0 &&
 		    strcmp(s->mode, mode) == 0 && strcmp(s->place, place) == 0)
 			return s;
@@ -48,9 +49,9 @@ static const char *text_of(const json_t *o, const char *key)
 
 static int value_add(struct bench_run *run, const json_t *record, const char *key, double v)
 {
-	struct bench_series *s = (struct bench_series *)bench_find(
-		run, text_of(record, "test"), key, text_of(record, "mode"),
-		text_of(record, "place"));
+	struct bench_series *s = (struct bench_series *)bench_find(run, text_of(record, "test"),
+								   key, text_of(record, "mode"),
+								   text_of(record, "place"));
 
 	if (strcmp(key, "errors") == 0)
 		run->errors += v;
@@ -120,8 +121,7 @@ static void series_sum_up(struct bench_series *s)
 	s->mad = median_of(sorted, s->n);
 }
 
-static double ratio_to(const struct bench_run *run, const struct bench_series *s,
-		       const char *mode)
+static double ratio_to(const struct bench_run *run, const struct bench_series *s, const char *mode)
 {
 	const struct bench_series *base = bench_find(run, s->test, s->key, mode, s->place);
 
@@ -218,8 +218,8 @@ int bench_load(const char *path, struct errbuf *err, struct bench_run *ret)
 	f = file ? fopen(file, "re") : NULL;
 	if (!f)
 		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-	r = str_has_suffix(str_of(file), STR(".json")) ? results_load(f, file, err, &run) :
-							 lines_load(f, file, err, &run);
+	r = str_has_suffix(str_of(file), STR(".json")) ? results_load(f, file, err, &run)
+						       : lines_load(f, file, err, &run);
 	if (r == 0 && run.series.n == 0)
 		r = errbuf_set(err, -EINVAL, "%s: no measurements in it", file);
 	if (r < 0) {

@@ -11,12 +11,13 @@ static json_t *raw_of(const struct bench_run *run)
 	json_t *all = json_array();
 
 	json_array_append(all, run->about);
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		for (size_t i = 0; i < s->n; i++)
-			json_array_append_new(
-				all, json_pack("{s:s, s:s, s:s, s:i, s:{s:f}}", "test", s->test,
-					       "mode", s->mode, "place", s->place, "rep",
-					       (int)i + 1, "values", s->key, s->v[i]));
+			json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:i, s:{s:f}}",
+							     "test", s->test, "mode", s->mode,
+							     "place", s->place, "rep", (int)i + 1,
+							     "values", s->key, s->v[i]));
 	}
 	return all;
 }
@@ -24,14 +25,13 @@ static json_t *raw_of(const struct bench_run *run)
 static json_t *series_json(const struct bench_series *s)
 {
 	const struct bench_value *v = bench_value_of(s->key);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "test",
-			      s->test, "value", s->key, "mode", s->mode, "place", s->place,
-			      "unit", v->unit, "better",
-			      v->better == BENCH_HIGHER ? "higher" :
-			      v->better == BENCH_LOWER	? "lower" :
-							  "",
-			      "n", (int)s->n, "median", s->median, "min", s->min, "max", s->max,
-			      "mad", s->mad);
+	json_t *o = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:f, s:f, s:f, s:f}", "test", s->test, "value",
+		s->key, "mode", s->mode, "place", s->place, "unit", v->unit, "better",
+		v->better == BENCH_HIGHER  ? "higher"
+		: v->better == BENCH_LOWER ? "lower"
+					   : "",
+		"n", (int)s->n, "median", s->median, "min", s->min, "max", s->max, "mad", s->mad);
 
 	if (s->to_plain > 0)
 		json_object_set_new(o, "to_plain", json_real(s->to_plain));
@@ -46,7 +46,8 @@ int bench_write_json(const struct bench_run *run, const char *path)
 	int r;
 
 	json_object_set(all, "about", run->about);
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		json_array_append_new(series, series_json(s));
 	}
 	json_object_set_new(all, "series", series);
@@ -63,7 +64,8 @@ int bench_write_csv(const struct bench_run *run, const char *path)
 	if (!f)
 		return -errno;
 	fprintf(f, "test,value,unit,place,mode,n,median,min,max,mad,to_plain,to_sidecar\n");
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		fprintf(f, "%s,%s,%s,%s,%s,%zu,%.9g,%.9g,%.9g,%.9g,", s->test, s->key,
 			bench_value_of(s->key)->unit, s->place, s->mode, s->n, s->median, s->min,
 			s->max, s->mad);

@@ -58,9 +58,9 @@ static void page_head(FILE *f, const struct bench_run *run)
 	fprintf(f, ", %.10s. ", bench_about(run, "date"));
 	html_text(f, bench_about(run, "cpu"));
 	fprintf(f, ", %ld CPUs%s, Linux ", about_int(run, "cpus"),
-		json_is_true(json_object_get(json_object_get(run->about, "values"), "virtual")) ?
-			" (virtual machine)" :
-			"");
+		json_is_true(json_object_get(json_object_get(run->about, "values"), "virtual"))
+			? " (virtual machine)"
+			: "");
 	html_text(f, bench_about(run, "kernel"));
 	fprintf(f,
 		". Medians of %ld repetitions in turns, windows of %ld s; the thin line on a bar "
@@ -99,14 +99,12 @@ static void page_cards(FILE *f, const struct bench_run *run)
 
 		if (!s)
 			continue;
-		fprintf(f,
-			"<div class=\"card\">%s<b>%s <span class=\"unit\">%s</span></b><small>",
+		fprintf(f, "<div class=\"card\">%s<b>%s <span class=\"unit\">%s</span></b><small>",
 			cards[i].title, bench_number(buf, s->median), v->unit);
 		if (s->to_plain > 0)
 			fprintf(f, "%.2f× plain TCP", s->to_plain);
 		if (s->to_sidecar > 0)
-			fprintf(f, "%s%.2f× sidecars", s->to_plain > 0 ? ", " : "",
-				s->to_sidecar);
+			fprintf(f, "%s%.2f× sidecars", s->to_plain > 0 ? ", " : "", s->to_sidecar);
 		fprintf(f, " (%s is better)</small></div>\n",
 			v->better == BENCH_HIGHER ? "more" : "less");
 	}
@@ -125,8 +123,10 @@ static void page_modes(FILE *f, const struct bench_run *run)
 
 		if (!mode || !one.n)
 			continue;
-		fprintf(f, "<dt><span class=\"key m-%s\" style=\"background:var(--%s,var(--weft))\">"
-			   "</span>%s</dt><dd>", mode, mode, mode);
+		fprintf(f,
+			"<dt><span class=\"key m-%s\" style=\"background:var(--%s,var(--weft))\">"
+			"</span>%s</dt><dd>",
+			mode, mode, mode);
 		html_text(f, html_mode_title(run, mode));
 		fprintf(f, "</dd>\n");
 	}
@@ -144,9 +144,9 @@ static bool starts_figure(const struct bench_run *run, const struct bench_series
 
 static bool has_value(const struct bench_run *run, const struct bench_series *first)
 {
-	bench_for_each(s, run) {
-		if (strcmp(s->test, first->test) == 0 && strcmp(s->key, first->key) == 0 &&
-		    s->max > 0)
+	bench_for_each(s, run)
+	{
+		if (strcmp(s->test, first->test) == 0 && strcmp(s->key, first->key) == 0 && s->max > 0)
 			return true;
 	}
 	return false;
@@ -156,10 +156,11 @@ static void page_figures(FILE *f, const struct bench_run *run)
 {
 	const char *test = NULL;
 
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		const struct bench_value *v = bench_value_of(s->key);
 
-		if (!v->headline || !starts_figure(run, s) || !has_value(run, s))
+		if (!bench_headline(s->test, s->key) || !starts_figure(run, s) || !has_value(run, s))
 			continue;
 		if (!test || strcmp(test, s->test) != 0) {
 			fprintf(f, "%s<h2>", test ? "</div>\n" : "");
@@ -171,9 +172,9 @@ static void page_figures(FILE *f, const struct bench_run *run)
 		html_text(f, v->title);
 		fprintf(f, " <span class=\"unit\">%s%s%s</span></h3>\n", v->unit,
 			v->better == BENCH_NEITHER ? "" : ", ",
-			v->better == BENCH_HIGHER ? "more is better" :
-			v->better == BENCH_LOWER  ? "less is better" :
-						    "");
+			v->better == BENCH_HIGHER  ? "more is better"
+			: v->better == BENCH_LOWER ? "less is better"
+						   : "");
 		svg_figure(f, run, s->test, s->key);
 		fprintf(f, "</figure>\n");
 	}
@@ -199,13 +200,15 @@ static void table_ratio(FILE *f, double ratio)
 
 static void page_table(FILE *f, const struct bench_run *run)
 {
-	fprintf(f, "<h2>All numbers</h2>\n<details><summary>%zu series</summary>"
-		   "<div class=\"scroll\"><table>\n<tr><th>figure<th>value<th>where<th>mode"
-		   "<th class=\"r\">median<th class=\"r\">min<th class=\"r\">max"
-		   "<th class=\"r\">MAD<th>unit<th class=\"r\">to plain<th class=\"r\">to sidecar"
-		   "</tr>\n",
+	fprintf(f,
+		"<h2>All numbers</h2>\n<details><summary>%zu series</summary>"
+		"<div class=\"scroll\"><table>\n<tr><th>figure<th>value<th>where<th>mode"
+		"<th class=\"r\">median<th class=\"r\">min<th class=\"r\">max"
+		"<th class=\"r\">MAD<th>unit<th class=\"r\">to plain<th class=\"r\">to sidecar"
+		"</tr>\n",
 		run->series.n);
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		const struct bench_value *v = bench_value_of(s->key);
 
 		fprintf(f, "<tr><td>");
@@ -250,8 +253,7 @@ static void page_method(FILE *f, const struct bench_run *run)
 		"the same path with a minimal copying proxy and no TLS. Weft writes its access log "
 		"and its metrics as always.</p>\n<dl>\n");
 	json_object_foreach(run->about, key, v) {
-		if (strncmp(key, "mode.", 5) == 0 || !json_is_string(v) ||
-		    strcmp(key, "kind") == 0)
+		if (strncmp(key, "mode.", 5) == 0 || !json_is_string(v) || strcmp(key, "kind") == 0)
 			continue;
 		fprintf(f, "<dt>%s</dt><dd>", strncmp(key, "version.", 8) == 0 ? key + 8 : key);
 		html_text(f, json_string_value(v));

@@ -41,8 +41,7 @@ static void svg_range(FILE *f, const struct bench_series *s, double scale, doubl
 
 	if (s->n < 2)
 		return;
-	fprintf(f,
-		"<path class=\"range\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv6M%.1f %.1fv6\"/>\n", from,
+	fprintf(f, "<path class=\"range\" d=\"M%.1f %.1fH%.1fM%.1f %.1fv6M%.1f %.1fv6\"/>\n", from,
 		y, to, from, y - 3, to, y - 3);
 }
 
@@ -74,8 +73,7 @@ static void svg_row(FILE *f, const struct bench_run *run, const struct bench_ser
 		width, BAR);
 	svg_range(f, s, scale, y + BAR / 2.0);
 	fprintf(f, "<text x=\"%.1f\" y=\"%.1f\"><tspan class=\"number\">%s</tspan>",
-		LABEL + larger(width, s->max * scale) + 8, y + BAR - 2,
-		bench_number(buf, s->median));
+		LABEL + larger(width, s->max * scale) + 8, y + BAR - 2, bench_number(buf, s->median));
 	svg_ratio(f, s->to_plain, "plain", strcmp(s->mode, "plain") == 0);
 	svg_ratio(f, s->to_sidecar, "sidecar", strcmp(s->mode, "sidecar") == 0);
 	fprintf(f, "</text></g>\n");
@@ -89,7 +87,8 @@ static void svg_measure(const struct bench_run *run, const char *test, const cha
 
 	*ret_rows = *ret_places = 0;
 	*ret_max = 0;
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		if (!is_of(s, test, key))
 			continue;
 		++*ret_rows;
@@ -112,7 +111,8 @@ void svg_figure(FILE *f, const struct bench_run *run, const char *test, const ch
 		rows * ROW + places * HEAD + 4);
 	html_text(f, bench_test_title(test));
 	fprintf(f, ", %s\">\n", v->title);
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		if (!is_of(s, test, key))
 			continue;
 		if (!place || strcmp(place, s->place) != 0) {

@@ -7,14 +7,10 @@
 #include "out.h"
 
 static const struct column columns[] = {
-	{ "FIGURE", 0, 0, 0 },
-	{ "MODE", 0, 0, 0 },
-	{ "MEDIAN", COL_RIGHT, 0, 0 },
-	{ "MIN", COL_RIGHT, 0, 0 },
-	{ "MAX", COL_RIGHT, 0, 0 },
-	{ "UNIT", 0, 0, 0 },
-	{ "TO PLAIN", COL_RIGHT, 0, 0 },
-	{ "TO SIDECAR", COL_RIGHT, 0, 0 },
+	{ "FIGURE", 0, 0, 0 },           { "MODE", 0, 0, 0 },
+	{ "MEDIAN", COL_RIGHT, 0, 0 },   { "MIN", COL_RIGHT, 0, 0 },
+	{ "MAX", COL_RIGHT, 0, 0 },      { "UNIT", 0, 0, 0 },
+	{ "TO PLAIN", COL_RIGHT, 0, 0 }, { "TO SIDECAR", COL_RIGHT, 0, 0 },
 };
 
 static enum colour ratio_colour(const struct bench_value *v, double ratio)
@@ -48,17 +44,18 @@ static void series_row(struct table *t, const struct bench_series *s, bool first
 }
 
 /* The values of one test in one place, as a table of its own. */
-static void group_print(const struct bench_run *run, const char *test, const char *place,
-			bool all, FILE *to)
+static void group_print(const struct bench_run *run, const char *test, const char *place, bool all,
+			FILE *to)
 {
 	bool colours = to == stdout && out_has_colours();
 	const char *key = "";
 	struct table t;
 
 	table_init(&t, columns, ARRAY_LEN(columns), to);
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		if (strcmp(s->test, test) != 0 || strcmp(s->place, place) != 0 ||
-		    (!all && !bench_value_of(s->key)->headline))
+		    (!all && !bench_headline(s->test, s->key)))
 			continue;
 		series_row(&t, s, strcmp(key, s->key) != 0);
 		key = s->key;
@@ -85,11 +82,11 @@ void bench_print(const struct bench_run *run, bool all, FILE *to)
 	fprintf(to, "%s, Linux %s, %s, congestion control %s\n", bench_about(run, "cpu"),
 		bench_about(run, "kernel"), bench_about(run, "version.weft"),
 		bench_about(run, "congestion"));
-	bench_for_each(s, run) {
+	bench_for_each(s, run)
+	{
 		if (is_first(run, s))
 			group_print(run, s->test, s->place, all, to);
 	}
 	if (run->errors > 0)
-		fprintf(to, "\n%.0f operations failed; see the errors in results.csv\n",
-			run->errors);
+		fprintf(to, "\n%.0f operations failed; see the errors in results.csv\n", run->errors);
 }

@@ -229,6 +229,8 @@ static void conn_stop_relay(struct conn *c)
 	if (c->path == WEFT_PATH_PLAIN) {
 		if (c->relay_started)
 			splice_stop(&c->splice);
+		else
+			watch_del(&c->splice.watch[1]);
 		return;
 	}
 	/* pump_init() was called if there is a stream; it resets the stream while it lives. */
@@ -248,7 +250,6 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	c->reason = (uint8_t)why;
 	set_detail(c, detail);
 	timer_cancel(&c->deadline);
-	watch_del(&c->connecting);
 	task_cancel(&c->resume_later);
 	conn_stop_relay(c);
 	/* The application shall see an error, not an orderly end of a stream that was cut. */

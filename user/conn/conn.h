@@ -110,7 +110,6 @@ struct conn {
 	char *peer_identity;	/* HBONE: proven id of the other side */
 	char *policy, *detail;	/* why it ended; NULL mostly */
 	struct timer deadline;
-	struct watch connecting;
 	struct task free_later, resume_later;
 	union {
 		struct pump pump;
@@ -135,8 +134,9 @@ uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspect
 uint64_t conn_bytes_received(const struct conn *c);
 /* stages.c: shared stages */
 enum step stage_report_open(struct conn *c);
-/* Starts the connect; conn_resume() follows with the result in app_error. */
-int conn_connect_app(struct conn *c);
+/* Starts the connect; conn_resume() follows with the result in app_error. w: of the relay that
+ * will run, so that one registration with epoll serves both. */
+int conn_connect_app(struct conn *c, struct watch *w);
 void conn_deadline(struct conn *c, uint64_t ns); /* ends c with TIMEOUT; 0: off */
 bool conn_denied(struct conn *c, bool explain);
 /* inbound.c: the tunnel's callbacks of a worker */

@@ -161,7 +161,7 @@ static enum step stage_authorize(struct conn *c)
 
 static enum step stage_connect(struct conn *c)
 {
-	int r = conn_connect_app(c);
+	int r = conn_connect_app(c, &c->pump.watch);
 
 	if (r < 0)
 		return refuse(c, 503, WEFT_REASON_CONNECT_FAILED, log_strerror(r));

@@ -41,8 +41,6 @@ static enum step stage_identify(struct conn *c)
 	struct weft_origdst od;
 	struct workload *src;
 
-	if (tcp_peer(c->fd, &c->client) < 0)
-		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
 	key.src = c->client.addr;
 	key.sport = c->client.port;
 	if (kern_origdst_any(c->w->sh->kern, &key, &od) < 0)

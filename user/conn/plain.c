@@ -39,7 +39,7 @@ static enum step stage_identify(struct conn *c)
 	c->inbound = true;
 	c->path = WEFT_PATH_PLAIN;
 	/* sk_lookup left the addresses as they were: the local one is what the client dialled. */
-	if (tcp_peer(c->fd2, &c->client) < 0 || tcp_local(c->fd2, &c->chosen) < 0)
+	if (tcp_local(c->fd2, &c->chosen) < 0)
 		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
 	c->dialled = c->chosen;
 	if (is_own_leg(c->fd2))
@@ -67,7 +67,7 @@ static enum step stage_authorize(struct conn *c)
 
 static enum step stage_connect(struct conn *c)
 {
-	int r = conn_connect_app(c);
+	int r = conn_connect_app(c, &c->splice.watch[1]);
 
 	if (r < 0)
 		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "%s", log_strerror(r));

@@ -52,7 +52,6 @@ static int own_mark(int fd, void *arg)
 /* The result waits in app_error; the next stage knows how to tell the client. */
 static void connect_over(struct conn *c, int r)
 {
-	watch_del(&c->connecting);
 	timer_cancel(&c->deadline);
 	c->app_error = r;
 	conn_resume(c);
@@ -62,8 +61,10 @@ static void on_connecting(void *arg, uint32_t events)
 {
 	struct conn *c = arg;
 
-	(void)events;
-	connect_over(c, tcp_connect_result(c->fd));
+	/* The connect is over; until the relay takes the watch, later edges are its business,
+	 * and it begins with a look at the socket anyway. */
+	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && timer_armed(&c->deadline))
+		connect_over(c, tcp_connect_result(c->fd));
 }
 
 static void on_connect_timeout(void *arg)
@@ -94,7 +95,7 @@ static uint16_t app_port(struct conn_worker *w)
  * pod's loopback, replies come back to it by mark and routing table (pod/route.c). A pod that
  * calls itself keeps its own address.
  */
-int conn_connect_app(struct conn *c)
+int conn_connect_app(struct conn *c, struct watch *w)
 {
 	bool self = ip_eq(&c->client.addr, &c->chosen.addr);
 	bool spoof = !self && ip_is_v4(&c->client.addr) == ip_is_v4(&c->chosen.addr);
@@ -116,7 +117,8 @@ int conn_connect_app(struct conn *c)
 		return fd;
 	c->fd = fd;
 	timer_set(c->w->loop, &c->deadline, 10 * NS_PER_S, on_connect_timeout, c);
-	return watch_add(c->w->loop, &c->connecting, fd, EPOLLOUT, on_connecting, c);
+	return watch_add(c->w->loop, w, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_connecting,
+			 c);
 }
 
 /* Asks the evaluator; explain: the deciding policy is kept for the log. */

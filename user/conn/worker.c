@@ -25,9 +25,11 @@ struct listener {
 	int fd;
 	struct watch watch;
 	struct timer pause;
+	unsigned burst, full_bursts; /* connections per wake-up */
 };
 
-static void serve(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd)
+static void serve(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd,
+		  const struct weft_ep *peer)
 {
 	struct conn *c;
 
@@ -45,6 +47,7 @@ static void serve(struct conn_worker *w, struct conn_local *local, enum conn_lis
 		c->fd = fd;
 	else
 		c->fd2 = fd;
+	c->client = *peer;
 	conn_run(c);
 }
 
@@ -53,13 +56,14 @@ struct handover {
 	struct conn_local *local;
 	enum conn_listen kind;
 	int fd;
+	struct weft_ep peer;
 };
 
 static void on_handover(void *arg)
 {
 	struct handover *h = arg;
 
-	serve(h->w, h->local, h->kind, h->fd);
+	serve(h->w, h->local, h->kind, h->fd, &h->peer);
 	conn_local_put(&h->local);
 	free(h);
 }
@@ -88,23 +92,23 @@ static struct conn_worker *idlest(struct conn_worker *w, enum conn_listen kind)
 	return best;
 }
 
-static void take(struct listener *l, int fd)
+static void take(struct listener *l, int fd, const struct weft_ep *peer)
 {
 	struct conn_worker *to = idlest(l->w, l->kind);
 	struct handover *h;
 
 	if (to == l->w) {
-		serve(l->w, l->local, l->kind, fd);
+		serve(l->w, l->local, l->kind, fd, peer);
 		return;
 	}
 	h = malloc(sizeof(*h));
 	if (h)
-		*h = (struct handover){ to, conn_local_get(l->local), l->kind, fd };
+		*h = (struct handover){ to, conn_local_get(l->local), l->kind, fd, *peer };
 	if (!h || loop_post_any(to->loop, on_handover, h) < 0) {
 		if (h)
 			conn_local_put(&h->local);
 		free(h);
-		serve(l->w, l->local, l->kind, fd);
+		serve(l->w, l->local, l->kind, fd, peer);
 	}
 }
 
@@ -117,29 +121,50 @@ static void on_pause_over(void *arg)
 	watch_add(l->w->loop, &l->watch, l->fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l);
 }
 
+static int accept_one(struct listener *l)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(ss);
+	struct weft_ep peer = { 0 };
+	int fd = accept4(l->fd, (struct sockaddr *)&ss, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	ip_from_sockaddr((struct sockaddr *)&ss, &peer);
+	take(l, fd, &peer);
+	return 0;
+}
+
+/*
+ * The listener is level-triggered: what is left over wakes us again. How many are taken at
+ * once follows the rate: one call per connection while they come one by one, no call that only
+ * finds the queue empty; up to a batch when they rain.
+ */
 static void on_accept(void *arg, uint32_t events)
 {
 	struct listener *l = arg;
+	int r = 0;
 
 	(void)events;
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			take(l, fd);
-			continue;
-		}
-		if (errno == EINTR || errno == ECONNABORTED)
-			continue;
-		if (errno != EAGAIN) {
-			/* Out of descriptors or memory: new connections wait in the backlog. */
-			log_warn("pod %s/%s: accept: %s, trying again in 100 ms", l->local->ns,
-				 l->local->name, log_strerror(-errno));
-			watch_del(&l->watch);
-			timer_set(l->w->loop, &l->pause, 100 * NS_PER_MS, on_pause_over, l);
-		}
-		return;
+	for (unsigned i = 0; i < l->burst && r == 0; i++) {
+		r = accept_one(l);
+		if (r == -EINTR || r == -ECONNABORTED)
+			r = 0;
 	}
+	if (r == 0) {
+		if (++l->full_bursts < 4 || l->burst >= ACCEPT_BATCH)
+			return;
+		l->burst *= 2;
+	} else if (r == -EAGAIN) {
+		l->burst = l->burst > 1 ? l->burst / 2 : 1;
+	} else {
+		/* Out of descriptors or memory: new connections wait in the backlog. */
+		log_warn("pod %s/%s: accept: %s, trying again in 100 ms", l->local->ns,
+			 l->local->name, log_strerror(r));
+		watch_del(&l->watch);
+		timer_set(l->w->loop, &l->pause, 100 * NS_PER_MS, on_pause_over, l);
+	}
+	l->full_bursts = 0;
 }
 
 int conn_listen(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd)
@@ -152,6 +177,7 @@ int conn_listen(struct conn_worker *w, struct conn_local *local, enum conn_liste
 	l->w = w;
 	l->kind = kind;
 	l->fd = fd;
+	l->burst = 1;
 	r = watch_add(w->loop, &l->watch, fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l);
 	if (r < 0) {
 		free(l);

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "daemon/daemon.h"
 #include "kern/kern.h"
+#include "pod/pods.h"
 #include "report/drops.h"
 #include "weft/abi.h"
 
@@ -208,23 +209,48 @@ struct prog_view {
 	json_t *rows;
 };
 
+struct place_view {
+	struct daemon *d;
+	json_t *places;
+	uint64_t cookie;
+	const struct pod *pod;
+};
+
+static void match_pod(void *arg, const struct pod *pod)
+{
+	struct place_view *v = arg;
+
+	if (pod->local->cookie == v->cookie)
+		v->pod = pod;
+}
+
+/* A person knows pods, not the cookies of their namespaces. */
 static void add_place(void *arg, const char *place)
 {
-	json_array_append_new(arg, view_text(place));
+	struct str text = str_of(place);
+	struct place_view *v = arg;
+	char name[400];
+
+	v->pod = NULL;
+	if (str_eq(str_cut(&text, ' '), STR("netns")) && str_to_u64(text, &v->cookie) == 0)
+		pods_each(v->d->pods, match_pod, v);
+	if (v->pod)
+		snprintf(name, sizeof(name), "pod %s/%s", v->pod->local->ns, v->pod->local->name);
+	json_array_append_new(v->places, view_text(v->pod ? name : place));
 }
 
 static void prog_row(void *arg, const struct kern_prog_row *r)
 {
 	struct prog_view *v = arg;
-	json_t *places = json_array();
+	struct place_view places = { .d = v->d, .places = json_array() };
 
-	kern_prog_places(v->d->kern, r->name, add_place, places);
+	kern_prog_places(v->d->kern, r->name, add_place, &places);
 	json_array_append_new(v->rows,
 			      json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o}", "name", r->name,
 					"id", (int)r->id, "type", r->type, "run_count",
 					(json_int_t)r->run_count, "run_time_ns",
 					(json_int_t)r->run_time_ns, "insns", (int)r->insns,
-					"attached", places));
+					"attached", places.places));
 }
 
 static void map_row(void *arg, const struct kern_map_row *r)

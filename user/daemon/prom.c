@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The metrics page: istio_tcp_* by report/, weft_* here. docs/metrics.md lists them. Control
  * thread, once per scrape. */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "codec/promtext.h"
@@ -208,6 +210,35 @@ static void count_pod(void *arg, const struct pod *pod)
 	++*(double *)arg;
 }
 
+static double open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	double n = -3; /* ".", ".." and the walk */
+
+	if (!dir)
+		return 0;
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* Names that ambient-mode dashboards know. */
+static void write_process(struct prom *w, double pods)
+{
+	struct rlimit files = { 0 };
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	one(w, "process_open_fds", PROM_GAUGE, "open file descriptors", open_fds());
+	one(w, "process_max_fds", PROM_GAUGE, "limit of file descriptors", (double)files.rlim_cur);
+	one(w, "workload_manager_active_proxy_count", PROM_GAUGE, "enrolled pods", pods);
+	family(w, "istio_build", PROM_GAUGE, "Istio component build info");
+	prom_begin(w, "istio_build", PROM_GAUGE);
+	prom_label(w, "component", "ztunnel");
+	prom_label(w, "tag", "weft-" WEFT_VERSION);
+	prom_u64(w, 1);
+}
+
 static void write_daemon(struct daemon *d, struct prom *w)
 {
 	struct feed_file_status fs;
@@ -233,11 +264,7 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	    (double)(d->access ? access_dropped_any(d->access) : 0));
 	family(w, "weft_build_info", PROM_GAUGE, "the version of this daemon");
 	sample(w, "weft_build_info", PROM_GAUGE, "version", WEFT_VERSION, 1);
-	family(w, "istio_build", PROM_GAUGE, "Istio component build info");
-	prom_begin(w, "istio_build", PROM_GAUGE);
-	prom_label(w, "component", "ztunnel");
-	prom_label(w, "tag", "weft-" WEFT_VERSION);
-	prom_u64(w, 1);
+	write_process(w, pods);
 }
 
 void daemon_metrics(void *arg, struct prom *w)

@@ -246,6 +246,13 @@ int watch_add(struct loop *loop, struct watch *w, int fd, uint32_t events, watch
 	return r;
 }
 
+void watch_retarget(struct watch *w, watch_fn fn, void *arg)
+{
+	BUG_ON(!w->loop);
+	w->fn = fn;
+	w->arg = arg;
+}
+
 int watch_set(struct watch *w, uint32_t events)
 {
 	int r;

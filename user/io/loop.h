@@ -62,6 +62,8 @@ int watch_add(struct loop *loop, struct watch *w, int fd, uint32_t events, watch
 /* No system call if nothing changes. With EPOLLEXCLUSIVE before or after, a failure leaves
  * the watch deleted. */
 int watch_set(struct watch *w, uint32_t events);
+/* Another callback for the same registration; an event that was fetched goes to the new one. */
+void watch_retarget(struct watch *w, watch_fn fn, void *arg);
 void watch_del(struct watch *w);
 
 /* (Re)arms; resolution 10 ms; fires once. A zeroed timer may be cancelled. */

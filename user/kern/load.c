@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -69,6 +70,21 @@ static int bpffs_ensure(struct errbuf *err)
 	return 0;
 }
 
+/* A second daemon would take the first one's hooks and tables for leftovers of a dead one. */
+static int pins_lock(struct kern *k, const char *pin_dir, struct errbuf *err)
+{
+	own_close(&k->lock_fd);
+	k->lock_fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->lock_fd < 0)
+		return errbuf_set(err, -errno, "pin_dir: cannot open %s: %s", pin_dir,
+				  log_strerror(-errno));
+	if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0)
+		return errbuf_set(err, -errno, "pin_dir: %s: %s", pin_dir,
+				  errno == EWOULDBLOCK ? "another weftd uses it"
+						       : log_strerror(-errno));
+	return 0;
+}
+
 static int pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err)
 {
 	int r = bpffs_ensure(err);
@@ -81,7 +97,7 @@ static int pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err)
 	r = mkdir_p(k->pin_dir);
 	if (r < 0)
 		return errbuf_set(err, r, "cannot make %s: %s", k->pin_dir, log_strerror(r));
-	return 0;
+	return pins_lock(k, pin_dir, err);
 }
 
 static int maps_set_pins(struct kern *k)
@@ -173,6 +189,8 @@ static int load_or_replace(struct kern *k, const struct kern_opts *o, struct err
 		kern_unpin_all(o->pin_dir);
 		r = mkdir_p(k->pin_dir);
 		if (r == 0)
+			r = pins_lock(k, o->pin_dir, err);
+		if (r == 0)
 			r = skel_open(k, o);
 	}
 	if (r < 0)
@@ -190,6 +208,7 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 	if (!k)
 		return -ENOMEM;
 	k->stats_fd = -1;
+	k->lock_fd = -1;
 	/* FIXME: only kernels before 5.11 count BPF memory here; drop when 5.15 is the baseline. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	libbpf_set_print(on_libbpf);
@@ -228,6 +247,7 @@ void kern_close(struct kern **kp)
 	vec_fini(&k->links);
 	if (k->stats_fd >= 0)
 		close(k->stats_fd);
+	own_close(&k->lock_fd);
 	weft__destroy(k->skel);
 	free(k->pin_dir);
 	free(k);

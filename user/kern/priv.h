@@ -25,6 +25,7 @@ struct kern {
 	void (*on_event)(void *arg, const struct weft_event *e);
 	void *on_event_arg;
 	int stats_fd;
+	int lock_fd; /* of the folder of pins: one daemon at a time */
 	uint32_t uplink_ifindex;
 	enum uplink_mode uplink_mode;
 	struct xdp_program *xdp;

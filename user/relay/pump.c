@@ -162,10 +162,21 @@ static void wrote(struct pump *p, size_t n)
 
 static void shut_fd_if_done(struct pump *p)
 {
-	if (p->chan_eof && !p->pend_n && !p->fd_shut && p->fd >= 0) {
+	if (!p->chan_eof || p->pend_n || p->fd_shut || p->fd < 0)
+		return;
+	/* If the application has ended, too, closing the socket comes next and says the same. */
+	if (!p->fd_eof)
 		shutdown(p->fd, SHUT_WR);
-		p->fd_shut = true;
-	}
+	p->fd_shut = true;
+}
+
+/* The socket took less than it was given. EPOLLOUT is asked for from the first time on: most
+ * connections never need it, and it would wake us once for nothing. */
+static void want_write(struct pump *p)
+{
+	p->writable = false;
+	if (!(p->watch.events & EPOLLOUT))
+		watch_set(&p->watch, p->watch.events | EPOLLOUT);
 }
 
 static int pump_write_pending(struct pump *p)
@@ -176,7 +187,7 @@ static int pump_write_pending(struct pump *p)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno == EAGAIN) {
-			p->writable = false;
+			want_write(p);
 			break;
 		}
 		if (n < 0)
@@ -216,7 +227,7 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 		if (n < 0)
 			n = 0;
 		if ((size_t)n < all)
-			p->writable = false;
+			want_write(p);
 		wrote(p, (size_t)n);
 	}
 	if ((size_t)n < all && pend_keep(p, iov, n_iov, (size_t)n) < 0)
@@ -296,15 +307,18 @@ void pump_init(struct pump *p, struct loop *loop, struct chan *chan, const struc
 
 int pump_start(struct pump *p, int fd)
 {
-	int r;
+	int r = 0;
 
 	p->fd = fd;
-	r = watch_add(p->loop, &p->watch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_fd, p);
+	if (p->watch.loop)
+		watch_retarget(&p->watch, on_fd, p);
+	else
+		r = watch_add(p->loop, &p->watch, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, on_fd, p);
 	if (r < 0)
 		return r;
 	p->writable = true;
 	p->readable = true;
-	/* What is there already goes now; the first edge of epoll comes a turn later. */
+	/* What is there already goes now. */
 	task_defer(p->loop, &p->again, pump_turn, p);
 	return 0;
 }

@@ -36,7 +36,9 @@ struct pump {
 
 /* Before a socket exists, chan bytes may already arrive: they are kept. */
 void pump_init(struct pump *p, struct loop *loop, struct chan *chan, const struct pump_opts *o);
-/* fd stays the caller's; it must be non-blocking and stay open until on_done/pump_stop. */
+/* fd stays the caller's; it must be non-blocking and stay open until on_done/pump_stop. If
+ * p->watch already watches fd (edge-triggered, at least EPOLLIN | EPOLLRDHUP), it is taken
+ * over: a socket that was just connected needs no second registration. */
 int pump_start(struct pump *p, int fd);
 /* Ends without on_done; reset: the chan is aborted (otherwise it must be gone already). */
 void pump_stop(struct pump *p, bool reset);

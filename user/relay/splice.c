@@ -204,21 +204,28 @@ static void on_b(void *arg, uint32_t events)
 	on_side(s, &s->way[1], &s->way[0], events);
 }
 
+static void way_init(struct splice_way *w, int from, int to, _Atomic uint64_t *count)
+{
+	*w = (struct splice_way){ .from = from, .to = to, .pipe = { -1, -1 }, .readable = true,
+				  .writable = true, .count = count };
+}
+
 int splice_start(struct splice_relay *s, struct loop *loop, int fd_a, int fd_b,
 		 const struct splice_opts *o)
 {
 	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 	int r;
 
-	*s = (struct splice_relay){ .loop = loop, .o = *o };
-	s->way[0] = (struct splice_way){ .from = fd_a, .to = fd_b, .pipe = { -1, -1 },
-					 .readable = true, .writable = true,
-					 .count = o->count_a_to_b };
-	s->way[1] = (struct splice_way){ .from = fd_b, .to = fd_a, .pipe = { -1, -1 },
-					 .readable = true, .writable = true,
-					 .count = o->count_b_to_a };
+	s->loop = loop;
+	s->o = *o;
+	way_init(&s->way[0], fd_a, fd_b, o->count_a_to_b);
+	way_init(&s->way[1], fd_b, fd_a, o->count_b_to_a);
 	r = watch_add(loop, &s->watch[0], fd_a, events, on_a, s);
-	if (r == 0)
+	if (r < 0)
+		return r;
+	if (s->watch[1].loop)
+		watch_retarget(&s->watch[1], on_b, s);
+	else
 		r = watch_add(loop, &s->watch[1], fd_b, events, on_b, s);
 	if (r < 0) {
 		watch_del(&s->watch[0]);

@@ -36,7 +36,8 @@ struct splice_relay {
 	bool stopped;
 };
 
-/* fds stay the caller's until on_done. 0 or -errno. */
+/* fds stay the caller's until on_done. *s is zeroed, except that watch[1] may already watch
+ * fd_b (edge-triggered, all of IN, OUT, RDHUP): then it is taken over. 0 or -errno. */
 int splice_start(struct splice_relay *s, struct loop *loop, int fd_a, int fd_b,
 		 const struct splice_opts *o);
 void splice_stop(struct splice_relay *s);

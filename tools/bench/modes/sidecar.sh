@@ -14,7 +14,7 @@ up() {
 	for pod in sidecar-client sidecar-near sidecar-far; do
 		envoy_config >"$WORK/envoy/$pod.yaml"
 		envoy_redirect | lab plain exec "$pod" -- nft -f - || die "nft: no redirect in $pod"
-		pod_spawn plain "$pod" "$pod" setpriv --reuid "$ENVOY_UID" --clear-groups "$ENVOY" \
+		pod_spawn plain "$pod" "$pod" setpriv --regid "$ENVOY_GID" --clear-groups "$ENVOY" \
 			-c "$WORK/envoy/$pod.yaml" --disable-hot-restart -l error --concurrency "$(nproc)"
 	done
 	for pod in sidecar-client sidecar-near sidecar-far; do
