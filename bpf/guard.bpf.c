@@ -3,8 +3,9 @@
  * Guards at the edges of the node. Never authorization: they only keep addresses honest, so
  * that an approval (a 4-tuple) cannot be forged, and keep plaintext from leaving by accident.
  *   weft_guard      tcx ingress of each pod's host-side veth: the source must be the pod's; a
- *                   SYN that went around the connect hook (MPTCP, a foreign cgroup) to a peer
- *                   that is reached by tunnel only is dropped; bytes outside HBONE are counted
+ *                   SYN around the connect hook (a foreign cgroup, more subflows of MPTCP) to a
+ *                   peer that is reached by tunnel only is dropped; bytes outside HBONE are
+ *                   counted
  *   weft_uplink_*   uplink ingress: nobody outside may claim an address of a local pod
  */
 #include <linux/if_ether.h>
@@ -150,7 +151,8 @@ static __always_inline int plain_syn(const struct packet *p)
 	if (!p->syn || p->dport == WEFT_PORT_HBONE)
 		return 0;
 	w = bpf_map_lookup_elem(&weft_addrs, &p->dst);
-	return w && (w->flags & WEFT_WLD_HBONE) && !(w->flags & WEFT_WLD_LOCAL);
+	return w && (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE)) &&
+	       !(w->flags & WEFT_WLD_LOCAL);
 }
 
 SEC("tcx/ingress")

@@ -56,7 +56,10 @@ int weft_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!sk)
 		return 0;
 	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
-	if (!f || !(f->r.flags & WEFT_FLOW_OPENED) || (f->r.flags & WEFT_FLOW_DONE))
+	/* A direct connection that is still in its handshake is shown, too (opened_ns is 0): a
+	 * policy change must find it. */
+	if (!f || (f->r.flags & WEFT_FLOW_DONE) ||
+	    (!(f->r.flags & WEFT_FLOW_OPENED) && f->r.path != WEFT_PATH_DIRECT))
 		return 0;
 	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
 	if (!tp)

@@ -28,26 +28,27 @@ struct {
 	__type(value, struct weft_pod);
 } weft_pods SEC(".maps");
 
-/* Address -> workload. Writer weftd; read by connect, guard, uplink. Full: applying the mesh
- * file fails before anything changes. */
+/* Address -> workload. Writer weftd; read by connect, guard, uplink. Never full:
+ * a mesh that does not fit is refused before anything changes (model_build). */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, WEFT_ADDRS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct weft_addr);
 	__type(value, struct weft_wld);
 } weft_addrs SEC(".maps");
 
-/* {VIP, port} -> service. Writer weftd; read by connect. Full: as weft_addrs. */
+/* {VIP, port} -> service. Writer weftd; read by connect. Never full, as weft_addrs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, WEFT_SERVICES_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct weft_svc_key);
 	__type(value, struct weft_svc);
 } weft_services SEC(".maps");
 
-/* {service, n} -> endpoint. Writer weftd; read by connect. Full: as weft_addrs. */
+/* {service, n} -> endpoint. Writer weftd; read by connect. Full: logged and
+ * counted, the service refuses connections that pick a missing slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 262144);

@@ -30,9 +30,9 @@
 
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u64, struct weft_pod, 4096, BPF_F_NO_PREALLOC)
 	weft_pods SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_addr, struct weft_wld, 131072, BPF_F_NO_PREALLOC)
-	weft_addrs SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_svc_key, struct weft_svc, 65536,
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_addr, struct weft_wld, WEFT_ADDRS_MAX,
+		BPF_F_NO_PREALLOC) weft_addrs SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_svc_key, struct weft_svc, WEFT_SERVICES_MAX,
 		BPF_F_NO_PREALLOC) weft_services SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_slot_key, struct weft_slot, 262144,
 		BPF_F_NO_PREALLOC) weft_slots SEC(".maps");

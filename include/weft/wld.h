@@ -8,6 +8,11 @@
  */
 #include "weft/addr.h"
 
+/* Addresses (of workloads and VIPs) and {VIP, port} pairs that the tables hold. A mesh with
+ * more is refused whole: an address that is missing here would be reached in plain text. */
+#define WEFT_ADDRS_MAX 262144
+#define WEFT_SERVICES_MAX 65536
+
 enum weft_wld_flag {
 	WEFT_WLD_LOCAL = 1u << 0,   /* enrolled on this node right now */
 	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */

@@ -25,7 +25,7 @@ static uint32_t budget_of(const char *name)
 	uint32_t n;
 
 	if (!f)
-		fail_msg("selftests/bpf/budget.txt is not there; run this from the top of the tree");
+		fail_msg("no selftests/bpf/budget.txt; run this from the top of the tree");
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "%127s %u", word, &n) == 2 && strcmp(word, name) == 0)
 			return n;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <mntent.h>
 #include <net/if.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,7 +164,8 @@ static void programs_up(struct env *e)
 	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_connect6, cgroup));
 }
 
-static int on_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_level level,
+							   const char *fmt, va_list ap)
 {
 	return level == LIBBPF_WARN ? vfprintf(stderr, fmt, ap) : 0;
 }
@@ -292,7 +294,8 @@ uint64_t stat_now(struct env *e, enum weft_stat which)
 	const uint32_t i = which;
 
 	assert_true(libbpf_num_possible_cpus() <= 256);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.weft_stats), &i, per_cpu), 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.weft_stats), &i, per_cpu),
+			 0);
 	for (size_t c = 0; c < ARRAY_LEN(per_cpu); c++)
 		sum += per_cpu[c];
 	return sum;
@@ -332,7 +335,7 @@ void expect_entries(const struct bpf_map *map, int n)
 		have = map_entries(map);
 		if (have == n)
 			return;
-		usleep(10000);
+		poll(NULL, 0, 10);
 	}
 	fail_msg("%s has %d entries, not %d", bpf_map__name(map), have, n);
 }

@@ -151,7 +151,8 @@ static void the_leg_of_the_daemon_is_approved_without_a_name(void **state)
 {
 	struct env *e = *state;
 	_close_ int l = listen_in(e->b, "10.9.0.2", 80), hbone = listen_in(e->b, "10.9.0.2", 15008);
-	int fd = sock_in(e->a, AF_INET, SOCK_STREAM, 0), tunnel = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
+	int fd = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
+	int tunnel = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
 	uint32_t one = 1;
 	struct weft_approval a;
 	struct weft_tuple t;

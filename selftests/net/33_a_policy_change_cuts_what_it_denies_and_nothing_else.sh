@@ -73,12 +73,12 @@ done
 
 # one that was let in, but not yet accepted by the application
 pod web /usr/bin/python3 -c '
-import socket, time
+import signal, socket
 s = socket.socket()
 s.bind(("0.0.0.0", 9005))
 s.listen(0)
 full = socket.create_connection(("127.0.0.1", 9005))
-time.sleep(60)' 2>/dev/null &
+signal.pause()' 2>/dev/null &
 wait_for 5 pod web grep -q ':232D .* 0A ' /proc/net/tcp
 wait_for 5 pod web grep -q ':232D .* 01 ' /proc/net/tcp
 peer far who "$web" 9005 >"$peers_tmp/late" &
@@ -115,3 +115,20 @@ web_policies='[no-such-policy]'
 shop_apply
 are_cut near6 far
 expect_eq "$(path_count node1 direct)" 0 "direct connections"
+
+# clients that left the mesh file are judged by the identity they had
+rewrite() {
+	"$@" "$LAB_DIR/mesh.yaml" >"$LAB_DIR/mesh.new" && mv "$LAB_DIR/mesh.new" "$LAB_DIR/mesh.yaml"
+}
+web_policies='[]'
+shop_apply
+hold near near web.shop 80
+hold near-stranger near-stranger web.shop 80
+hold far-stranger far-stranger web.shop 80
+mesh_change rewrite awk '/^  - uid:/ { skip = /stranger/ } /^[a-z]/ { skip = 0 } !skip'
+expect_eq "$(weft_json node1 status | jq .mesh.workloads)" 3 "workloads without the strangers"
+go_on near near-stranger far-stranger
+rule='{name: no-strangers, namespace: shop, scope: Namespace, action: Deny, rules: [[[{namespaces: [other]}]]]}'
+mesh_change rewrite sed "s/^policies:.*/policies: [$rule]/"
+are_cut near-stranger far-stranger
+go_on near

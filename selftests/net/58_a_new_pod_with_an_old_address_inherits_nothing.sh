@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A pod that is allowed to talk to the server goes away, and another one with another identity
 # gets its address, interface name and namespace path at once. What was decided, cached or open
-X
+# for the old one does not hold for the new one: neither before it is enrolled, nor when the mesh
+# file has its name, nor between two enrolments.
 #
 #   node1: server, friend -> foe (same address)      node2: remote      only sa/friend may
 . "$(dirname "$0")/lib.sh"
@@ -68,8 +69,8 @@ wait_for 10 gone
 } || fail "the new pod's network"
 
 # like pod(), in the new namespace and the old pod's control group
-# shellcheck disable=SC2016 # for the inner shell
 foe() {
+	# shellcheck disable=SC2016,SC2086 # for the inner shell; words
 	sh -c 'echo $$ >"$1/cgroup.procs" && shift && exec "$@"' sh "$cgroup" \
 		ip netns exec "$ns" $PEER -t 3 who "$@" 2>&1
 }

@@ -375,7 +375,8 @@ def case_reset_flood(authority, n):
     block = connect_block(authority)
     for i in range(int(n)):
         sid = 2 * i + 1
-        if not p.try_send(frame(HEADERS, EH, sid, block) + frame(RST, 0, sid, struct.pack("!I", 8))):
+        cancel = frame(RST, 0, sid, struct.pack("!I", 8))
+        if not p.try_send(frame(HEADERS, EH, sid, block) + cancel):
             break
     print("open" if p.alive() else "ended")
 

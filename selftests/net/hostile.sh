@@ -15,6 +15,7 @@
 # $server: address of the server, $app: with its port.
 
 H2RAW=$ROOT/selftests/net/h2raw.py
+# shellcheck disable=SC2154 # of peers.sh
 tmp=$peers_tmp
 as=client
 
@@ -94,6 +95,7 @@ hostile_up() {
 		  - {name: web, ports: {80: 9000}, selector: {app: server}}
 	END
 	server=$(ip_of server)
+	# shellcheck disable=SC2034 # for scenarios
 	app=$server:9000
 	issue client spiffe://cluster.local/ns/default/sa/client
 	wait_for 5 peer client who "$server" 9000

@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packets with any source address, for the network scenarios.
 
-    spoof.py hear PORT                      prints the text of each datagram that comes, until killed
-    spoof.py [-d DEV] [-m MAC] [-v TAGS] say SRC DST PORT TEXT
-                                            one UDP datagram; TAGS: so many tags of VLAN 0
-    spoof.py [-d DEV] [-m MAC] [-v TAGS] syn SRC DST PORT    one SYN
-    spoof.py honest DST PORT TEXT           by an ordinary socket
+    spoof.py hear PORT                   the text of each datagram that comes, until killed
+    spoof.py OPTION... say SRC DST PORT TEXT     one UDP datagram
+    spoof.py OPTION... syn SRC DST PORT          one SYN
+    spoof.py honest DST PORT TEXT        a datagram by an ordinary socket
+
+Options: -d DEV, -m MAC, -v TAGS (so many tags of VLAN 0).
 
 DEV: eth0; MAC of the next hop: that of the permanent neighbour.
 """

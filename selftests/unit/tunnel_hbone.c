@@ -73,6 +73,11 @@ static void on_done(void *arg, enum weft_reason why)
 	struct pair *p = arg;
 
 	(void)why;
+	/* As conn/ does: the relay's end of the socket is closed when the relay is over. */
+	if (p->client.stopped)
+		own_close(&p->client_app[1]);
+	if (p->server.stopped)
+		own_close(&p->server_app[1]);
 	one_less(p->w);
 }
 

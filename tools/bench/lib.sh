@@ -25,7 +25,8 @@ lab_name() {
 lab() {
 	local which=$1
 	shift
-	"$WEFT" lab --name "$(lab_name "$which")" "$@"
+	# Daemons must not inherit the lock of the benchmark.
+	"$WEFT" lab --name "$(lab_name "$which")" "$@" 9>&-
 }
 
 die() {

@@ -214,6 +214,7 @@ int run_hold(const struct load_opts *o, json_t *values)
 {
 	unsigned int last = o->n_steps ? o->steps[o->n_steps - 1] : 0, held = 0;
 	_free_ int *fds = calloc(last ? last : 1, sizeof(*fds));
+	uint64_t began;
 	double base;
 	int r = 0;
 
@@ -221,7 +222,9 @@ int run_hold(const struct load_opts *o, json_t *values)
 		return -1;
 	memset(fds, 0xff, last * sizeof(*fds));
 	/* The first connection pays for tunnels and pools, which do not grow with each. */
+	began = clock_mono_ns();
 	r = hold_open(o, fds, 0, 1);
+	value_set(values, "first_us", (double)(clock_mono_ns() - began) / 1e3);
 	base = mesh_pss(o);
 	value_set(values, "kb_base", base / 1024);
 	for (size_t i = 0; r == 0 && i < o->n_steps; i++) {

@@ -229,6 +229,9 @@ main() {
 	done
 	mkdir -p "$out" || die "cannot make $out"
 	out=$(cd "$out" && pwd)
+	mkdir -p /run/lock
+	exec 9>"/run/lock/$LAB-bench.lock" || die "cannot write into /run/lock"
+	flock -n 9 || die "another benchmark is running"
 	keep_programs
 	rm -f "$out/raw.jsonl" "$out/errors.log"
 	trap finish EXIT

@@ -23,7 +23,7 @@ static const struct {
 	{ "conn-16", "Connections, 16 at a time" },
 	{ "http1", "HTTP/1.1 requests of 1 KB (wrk, 64 connections, nginx)" },
 	{ "http2", "HTTP/2 requests of 1 KB (h2load, 16 connections with 10 streams, nginx)" },
-	{ "idle", "Memory of the mesh" },
+	{ "idle", "Fresh proxies: memory and the first connection" },
 	{ "pods", "Memory of the mesh per pod" },
 	{ "limits", "Limits of this CPU, one core" },
 };
@@ -43,6 +43,7 @@ static const struct bench_value values[] = {
 	{ "kb_each_1000", "per idle connection (1,000)", "KB", BENCH_LOWER, true },
 	{ "kb_each_5000", "per idle connection (5,000)", "KB", BENCH_LOWER, true },
 	{ "kb_base", "proxies with one connection", "KB", BENCH_LOWER, true },
+	{ "first_us", "first connection and answer", "us", BENCH_LOWER, true },
 	{ "kb_per_pod", "per pod", "KB", BENCH_LOWER, true },
 	{ "seal_gbit_s", "AEAD seal, 16 KB records", "Gbit/s", BENCH_HIGHER, true },
 	{ "open_gbit_s", "AEAD open, 16 KB records", "Gbit/s", BENCH_HIGHER, true },

@@ -36,6 +36,11 @@ const char *html_mode_title(const struct bench_run *run, const char *mode)
 	return title[0] ? title : mode;
 }
 
+const char *html_unit(const struct bench_value *v)
+{
+	return strcmp(v->unit, "us") == 0 ? "µs" : v->unit;
+}
+
 /* ---- head ---- */
 static long about_int(const struct bench_run *run, const char *key)
 {
@@ -100,7 +105,7 @@ static void page_cards(FILE *f, const struct bench_run *run)
 		if (!s)
 			continue;
 		fprintf(f, "<div class=\"card\">%s<b>%s <span class=\"unit\">%s</span></b><small>",
-			cards[i].title, bench_number(buf, s->median), v->unit);
+			cards[i].title, bench_number(buf, s->median), html_unit(v));
 		if (s->to_plain > 0)
 			fprintf(f, "%.2f× plain TCP", s->to_plain);
 		if (s->to_sidecar > 0)
@@ -170,7 +175,7 @@ static void page_figures(FILE *f, const struct bench_run *run)
 		}
 		fprintf(f, "<figure><h3>");
 		html_text(f, v->title);
-		fprintf(f, " <span class=\"unit\">%s%s%s</span></h3>\n", v->unit,
+		fprintf(f, " <span class=\"unit\">%s%s%s</span></h3>\n", html_unit(v),
 			v->better == BENCH_NEITHER ? "" : ", ",
 			v->better == BENCH_HIGHER  ? "more is better"
 			: v->better == BENCH_LOWER ? "less is better"
@@ -222,7 +227,7 @@ static void page_table(FILE *f, const struct bench_run *run)
 		table_number(f, s->min);
 		table_number(f, s->max);
 		table_number(f, s->mad);
-		fprintf(f, "<td>%s</td>", v->unit);
+		fprintf(f, "<td>%s</td>", html_unit(v));
 		table_ratio(f, s->to_plain);
 		table_ratio(f, s->to_sidecar);
 		fprintf(f, "</tr>\n");

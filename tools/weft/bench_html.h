@@ -9,6 +9,7 @@
 void html_text(FILE *f, const char *s);
 /* What a mode is, in a few words; its name if the run does not say. */
 const char *html_mode_title(const struct bench_run *run, const char *mode);
+const char *html_unit(const struct bench_value *v);
 /* Bars of all modes for one value of a test, grouped by place, as an <svg>. */
 void svg_figure(FILE *f, const struct bench_run *run, const char *test, const char *key);
 

@@ -18,7 +18,7 @@ const char html_style[] =
 	".cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(250px,1fr));gap:12px;"
 	"margin:24px 0}.card{background:var(--card);border:1px solid var(--line);"
 	"border-radius:8px;padding:14px 16px}.card b{display:block;font-size:26px;"
-	"font-variant-numeric:tabular-nums}.card b .unit{font-size:15px;font-weight:400}"
+	"font-variant-numeric:tabular-nums}.card b .unit{font-size:15px}.unit{font-weight:400}"
 	".card small{color:var(--dim);display:block}\n"
 	".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,520px),1fr));"
 	"gap:16px}figure{margin:0;background:var(--card);border:1px solid var(--line);"

@@ -9,9 +9,9 @@
 #include "bench_html.h"
 
 enum {
-	WIDTH = 720,
-	LABEL = 96,   /* left of the bars: the mode */
-	NUMBERS = 248, /* right of them: value and ratios */
+	WIDTH = 600,
+	LABEL = 62,   /* left of the bars: the mode */
+	NUMBERS = 234, /* right of them: value and ratios */
 	ROW = 24,
 	BAR = 14,
 	HEAD = 22, /* above each place */
@@ -31,7 +31,7 @@ static bool is_of(const struct bench_series *s, const char *test, const char *ke
 
 static void svg_ratio(FILE *f, double ratio, const char *to, bool itself)
 {
-	if (ratio > 0 && !itself)
+	if (ratio >= 0.005 && !itself)
 		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.2f× %s</tspan>", ratio, to);
 }
 
@@ -54,7 +54,7 @@ static void svg_title(FILE *f, const struct bench_run *run, const struct bench_s
 	fprintf(f, ":");
 	for (size_t i = 0; i < s->n; i++)
 		fprintf(f, " %s", bench_number(buf, s->v[i]));
-	fprintf(f, " %s</title>", bench_value_of(s->key)->unit);
+	fprintf(f, " %s</title>", html_unit(bench_value_of(s->key)));
 }
 
 static void svg_row(FILE *f, const struct bench_run *run, const struct bench_series *s,

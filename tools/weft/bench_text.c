@@ -8,8 +8,8 @@
 
 static const struct column columns[] = {
 	{ "FIGURE", 0, 0, 0 },           { "MODE", 0, 0, 0 },
-	{ "MEDIAN", COL_RIGHT, 0, 0 },   { "MIN", COL_RIGHT, 0, 0 },
-	{ "MAX", COL_RIGHT, 0, 0 },      { "UNIT", 0, 0, 0 },
+	{ "MEDIAN", COL_RIGHT, 0, 0 },   { "MIN", COL_RIGHT, 90, 0 },
+	{ "MAX", COL_RIGHT, 90, 0 },     { "UNIT", 0, 0, 0 },
 	{ "TO PLAIN", COL_RIGHT, 0, 0 }, { "TO SIDECAR", COL_RIGHT, 0, 0 },
 };
 
@@ -22,7 +22,7 @@ static enum colour ratio_colour(const struct bench_value *v, double ratio)
 
 static void ratio_cell(struct table *t, const struct bench_value *v, double ratio, bool itself)
 {
-	if (ratio == 0 || itself)
+	if (ratio < 0.005 || itself)
 		table_cell(t, COLOUR_DIM, "%s", "");
 	else
 		table_cell(t, ratio_colour(v, ratio), "%.2f x", ratio);

@@ -53,7 +53,10 @@ static const struct cmd commands[] = {
 	{ .name = "demo", .args = "...", .help = "a lab with traffic, to look at",
 	  .raw = cmd_demo },
 	{ .name = "bench", .args = "[OPTION...]|report OUT|compare OLD NEW",
-	  .help = "measure the mesh against plain TCP and sidecars", .raw = cmd_bench },
+	  .help = "measure the mesh against plain TCP and sidecars",
+	  .detail = "Works in the source tree, as root, on a machine that does nothing else. "
+		    "`weft bench --help` lists modes, figures and options.",
+	  .raw = cmd_bench },
 	{ .name = "completion", .args = "bash", .help = "print the completion script",
 	  .min_args = 1, .max_args = 1, .fn = cmd_completion },
 	{ .name = "version", .help = "print the version", .fn = cmd_version },

@@ -93,8 +93,8 @@ static int head_fill(struct conn *c, struct conn_head *h)
 
 	ip_format_ep(h->authority, &c->chosen);
 	n = hbone_forwarded_format(h->forwarded, sizeof(h->forwarded), &c->client,
-				   c->service_id ? str_of(c->service->hostname)
-						 : (struct str){ 0 });
+				   c->service_id && c->service ? str_of(c->service->hostname)
+							       : (struct str){ 0 });
 	m = hbone_baggage_format(h->baggage, sizeof(h->baggage), &b);
 	if (n < 0 || m < 0)
 		return -ENAMETOOLONG;

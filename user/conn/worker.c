@@ -118,7 +118,8 @@ static void on_pause_over(void *arg)
 {
 	struct listener *l = arg;
 
-	watch_add(l->w->loop, &l->watch, l->fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l);
+	if (watch_add(l->w->loop, &l->watch, l->fd, EPOLLIN | EPOLLEXCLUSIVE, on_accept, l) < 0)
+		timer_set(l->w->loop, &l->pause, 100 * NS_PER_MS, on_pause_over, l);
 }
 
 static int accept_one(struct listener *l)
@@ -254,6 +255,12 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 	return 0;
 }
 
+void conn_worker_quiesce(struct conn_worker *w)
+{
+	while (!list_empty(&w->listeners))
+		listener_free(list_first(&w->listeners, struct listener, node));
+}
+
 void conn_worker_free(struct conn_worker **wp)
 {
 	struct conn_worker *w = *wp;
@@ -261,8 +268,7 @@ void conn_worker_free(struct conn_worker **wp)
 	if (!w)
 		return;
 	*wp = NULL;
-	while (!list_empty(&w->listeners))
-		listener_free(list_first(&w->listeners, struct listener, node));
+	conn_worker_quiesce(w);
 	list_for_each_safe(n, &w->conns)
 		conn_end(list_entry(n, struct conn, node), WEFT_REASON_SHUTDOWN, NULL);
 	tunnel_free(&w->tunnel);

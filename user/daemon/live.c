@@ -99,9 +99,12 @@ static void flow_row(void *arg, const struct weft_flow_live *l)
 	const struct service *svc = snap_service_by_port_id(v->s, l->service, NULL);
 	struct weft_ep from = { .addr = l->tuple.src, .port = l->tuple.sport };
 	struct weft_ep to = { .addr = l->tuple.dst, .port = l->tuple.dport };
-	json_t *j = json_object();
+	/* One that is still in its handshake is for the judge (pod/verdict.c) only. */
+	json_t *j = l->opened_ns ? json_object() : NULL;
 	char text[320];
 
+	if (!j)
+		return;
 	if (!svc && dst)
 		svc = snap_service_of(v->s, dst, to.port);
 	snprintf(text, sizeof(text), "k%016llx%s",

@@ -22,7 +22,7 @@ static void flow_seen(void *arg, const struct weft_flow_live *l)
 	uint64_t *open = arg;
 
 	/* Both ends of a direct connection are flows; it is counted once. */
-	if (l->path < WEFT_PATH_MAX && l->reporter == WEFT_REPORTER_SOURCE)
+	if (l->path < WEFT_PATH_MAX && l->reporter == WEFT_REPORTER_SOURCE && l->opened_ns)
 		open[l->path]++;
 }
 

@@ -121,23 +121,35 @@ void workers_recheck(struct daemon *d)
 		worker_call(&d->worker[i], do_recheck, NULL);
 }
 
+static void do_quiesce(struct worker *w, void *arg)
+{
+	(void)arg;
+	conn_worker_quiesce(w->conns);
+}
+
 static void do_end(struct worker *w, void *arg)
 {
 	(void)arg;
 	conn_worker_free(&w->conns);
-	loop_stop_any(w->loop);
 }
 
+/* In steps over all workers, because they hand connections to each other: nobody accepts any
+ * more, then (what was handed over has arrived) everything ends, then the loops. */
 void workers_stop(struct daemon *d)
 {
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_quiesce, NULL);
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_end, NULL);
 	for (uint32_t i = 0; i < d->n_workers; i++) {
 		struct worker *w = &d->worker[i];
 
-		if (w->started) {
-			worker_call(w, do_end, NULL);
-			pthread_join(w->thread, NULL);
-			w->started = false;
-		}
-		loop_free(&w->loop);
+		if (!w->started)
+			continue;
+		loop_stop_any(w->loop);
+		pthread_join(w->thread, NULL);
+		w->started = false;
 	}
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		loop_free(&d->worker[i].loop);
 }

@@ -176,11 +176,57 @@ static int cgroup_hooks_attach(struct kern *k, const char *cgroup, struct errbuf
 	return 0;
 }
 
+/* Does a pinned map differ from the one this build makes? (The verifier says -EINVAL, too:
+ * pins are removed only for a reason that is theirs, since without them pods are open.) */
+static bool pins_differ(struct kern *k)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, k->skel->obj) {
+		struct bpf_map_info info = { 0 };
+		__u32 len = sizeof(info);
+		_close_ int fd = -1;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		fd = bpf_obj_get(bpf_map__pin_path(map));
+		if (fd < 0 || bpf_map_get_info_by_fd(fd, &info, &len) < 0)
+			continue;
+		if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+		    info.value_size != bpf_map__value_size(map) ||
+		    (info.max_entries != bpf_map__max_entries(map) &&
+		     info.type != BPF_MAP_TYPE_SK_STORAGE) ||
+		    info.map_flags != bpf_map__map_flags(map))
+			return true;
+	}
+	return false;
+}
+
+/* Hooks of another ABI version would go on deciding by tables that nobody keeps any more. */
+static void unpin_other_versions(const struct kern *k, const char *pin_dir)
+{
+	const char *own = strrchr(k->pin_dir, '/') + 1;
+	DIR *d = opendir(pin_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		char path[1024];
+
+		if (e->d_name[0] != 'v' || strcmp(e->d_name, own) == 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", pin_dir, e->d_name);
+		log_info("removing the hooks and tables of another version, %s", path);
+		kern_unpin_all(path);
+	}
+	if (d)
+		closedir(d);
+}
+
 static int load_or_replace(struct kern *k, const struct kern_opts *o, struct errbuf *err)
 {
 	int r = skel_open(k, o);
 
-	if (r == -EINVAL) {
+	if (r == -EINVAL && k->skel && pins_differ(k)) {
 		/* Pins of this version that do not fit: a development build left them. Nothing
 		 * can be adopted, so begin anew; enrolled pods are enrolled again afterwards. */
 		log_warn("pinned maps in %s do not fit this build, replacing them", k->pin_dir);
@@ -222,6 +268,8 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 		k->fd_state = bpf_map__fd(k->skel->maps.weft_state);
 		r = cgroup_hooks_attach(k, o->cgroup, err);
 	}
+	if (r == 0)
+		unpin_other_versions(k, o->pin_dir);
 	if (r < 0) {
 		kern_close(&k);
 		return r;

@@ -6,6 +6,8 @@
  */
 #include "model/snap.h"
 
+#include "weft/wld.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <urcu/urcu-qsbr.h>
@@ -184,6 +186,26 @@ static int resolve_endpoints(struct snap *s)
 	return 0;
 }
 
+/* The kernel tables are the limit, and they must hold all of it or nothing. */
+static int check_capacity(const struct snap *s, struct errbuf *err)
+{
+	size_t addrs = 0, pairs = 0;
+
+	for (size_t i = 0; i < s->n_workloads; i++)
+		addrs += s->workload[i]->n_addrs;
+	for (size_t i = 0; i < s->n_services; i++) {
+		addrs += s->service[i]->n_vips;
+		pairs += s->service[i]->n_vips * s->service[i]->n_ports;
+	}
+	if (addrs > WEFT_ADDRS_MAX)
+		return errbuf_set(err, -ENOSPC, "the mesh has %zu addresses, at most %d fit", addrs,
+				  WEFT_ADDRS_MAX);
+	if (pairs > WEFT_SERVICES_MAX)
+		return errbuf_set(err, -ENOSPC, "the mesh has %zu VIP and port pairs, at most %d fit",
+				  pairs, WEFT_SERVICES_MAX);
+	return 0;
+}
+
 int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret)
 {
 	cleanup_with(snap_free) struct snap *s = calloc(1, sizeof(*s));
@@ -201,7 +223,9 @@ int model_build(struct model *m, struct model_input *in, struct errbuf *err, str
 	s->n_policies = in->n_policies;
 	*in = (struct model_input){ 0 };
 
-	r = snap_defaults(s);
+	r = check_capacity(s, err);
+	if (r == 0)
+		r = snap_defaults(s);
 	if (r == 0)
 		r = index_build_keys(s, err);
 	if (r == 0)

@@ -94,10 +94,14 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 			continue;
 		if (w->protocol == TUNNEL_HBONE)
 			v.flags |= WEFT_WLD_HBONE;
-		if (pods_has_workload(m->pods, w->id))
-			v.flags |= WEFT_WLD_LOCAL;
-		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++)
+		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++) {
+			/* By address, not by name: one that the mesh file still has for a pod that
+			 * moved is not here. */
+			v.flags &= ~(__u32)WEFT_WLD_LOCAL;
+			if (pods_has_address(m->pods, w->id, &w->addrs[j]))
+				v.flags |= WEFT_WLD_LOCAL;
 			r = addr_want(m, &w->addrs[j], &v);
+		}
 	}
 	for (size_t i = 0; i < s->n_services && r != -ENOMEM; i++) {
 		const struct service *svc = s->service[i];
@@ -215,6 +219,20 @@ static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
 	return slots_remember(sn, c, n);
 }
 
+/* Another VIP of the same service port and family shows the same slots. */
+static bool slots_shared(const struct mesh *m, const struct svc_node *gone)
+{
+	hmap_for_each(n, &m->services) {
+		const struct svc_node *sn = container_of(n, struct svc_node, by_key);
+
+		if (sn != gone && sn->round == m->round &&
+		    sn->value.service == gone->value.service &&
+		    slot_bit(&sn->key) == slot_bit(&gone->key))
+			return true;
+	}
+	return false;
+}
+
 static void services_drop_old(struct mesh *m)
 {
 	hmap_for_each_safe(n, &m->services) {
@@ -223,7 +241,8 @@ static void services_drop_old(struct mesh *m)
 		if (sn->round == m->round)
 			continue;
 		kern_service_del(m->kern, &sn->key);
-		slots_delete(m, sn, 0);
+		if (!slots_shared(m, sn))
+			slots_delete(m, sn, 0);
 		m->stats.writes++;
 		hmap_remove(&m->services, n);
 		free(sn->slots);

@@ -86,22 +86,17 @@ static void pod_free(struct pod *pod)
 	free(pod);
 }
 
-static void kernel_listen(struct pods *p, struct pod *pod, bool set)
+/* Never deleted by address: an entry goes away with its socket, and by then the address may
+ * belong to another pod, whose entries these would be. */
+static void kernel_listen(struct pods *p, struct pod *pod)
 {
 	const struct weft_addr *addrs[] = { &pod->local->v4, &pod->local->v6 };
 
 	for (size_t i = 0; i < ARRAY_LEN(addrs); i++) {
 		if (ip_is_any(addrs[i]))
 			continue;
-		if (set) {
-			kern_listen_set(p->o.kern, addrs[i], WEFT_LISTEN_HBONE,
-					pod->fd[CONN_LISTEN_HBONE]);
-			kern_listen_set(p->o.kern, addrs[i], WEFT_LISTEN_PLAIN,
-					pod->fd[CONN_LISTEN_PLAIN]);
-		} else {
-			kern_listen_del(p->o.kern, addrs[i], WEFT_LISTEN_HBONE);
-			kern_listen_del(p->o.kern, addrs[i], WEFT_LISTEN_PLAIN);
-		}
+		kern_listen_set(p->o.kern, addrs[i], WEFT_LISTEN_HBONE, pod->fd[CONN_LISTEN_HBONE]);
+		kern_listen_set(p->o.kern, addrs[i], WEFT_LISTEN_PLAIN, pod->fd[CONN_LISTEN_PLAIN]);
 	}
 }
 
@@ -118,7 +113,6 @@ static void undo(struct pods *p, struct pod *pod)
 		kern_guard_detach(p->o.kern, pod->veth_ifindex);
 	if (pod->attached && !closed)
 		kern_lookup_detach(p->o.kern, pod->local->cookie);
-	kernel_listen(p, pod, false);
 	if (pod->fd[0] >= 0)
 		p->o.on_unlisten(p->o.arg, pod->local);
 	if (pod->wanted)
@@ -181,7 +175,7 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
-	kernel_listen(p, pod, true);
+	kernel_listen(p, pod);
 	r = kern_lookup_attach(p->o.kern, l->cookie, l->netns_fd);
 	if (r < 0)
 		return errbuf_set(err, r, "pod %s/%s: cannot attach sk_lookup: %s", l->ns, l->name,
@@ -270,6 +264,29 @@ static void remember(struct pods *p, const struct pod *pod)
 			 pod->local->ns, pod->local->name, log_strerror(e));
 }
 
+/* The node's own namespace, or that of another pod, is not this pod. */
+static int netns_refuse(const struct pods *p, const char *ns, const char *name, int fd,
+			struct errbuf *err)
+{
+	struct stat own, it;
+
+	if (fstat(fd, &it) < 0 || stat("/proc/self/ns/net", &own) < 0)
+		return -errno;
+	if (own.st_ino == it.st_ino && own.st_dev == it.st_dev)
+		return errbuf_set(err, -EINVAL, "pod %s/%s: this is the node's own network namespace",
+				  ns, name);
+	list_for_each(n, &p->all) {
+		const struct pod *other = list_entry(n, struct pod, node);
+
+		if (same_netns(other, fd) &&
+		    (strcmp(other->local->ns, ns) != 0 || strcmp(other->local->name, name) != 0))
+			return errbuf_set(err, -EBUSY,
+					  "pod %s/%s: its network namespace is enrolled as %s/%s", ns,
+					  name, other->local->ns, other->local->name);
+	}
+	return 0;
+}
+
 int pods_enrol(struct pods *p, const char *ns, const char *name, const char *netns_path,
 	       struct errbuf *err, struct pod **ret)
 {
@@ -279,6 +296,11 @@ int pods_enrol(struct pods *p, const char *ns, const char *name, const char *net
 	if (fd < 0)
 		return errbuf_set(err, fd, "pod %s/%s: %s is not a network namespace: %s", ns, name,
 				  netns_path, log_strerror(fd));
+	r = netns_refuse(p, ns, name, fd, err);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
 	if (pod && same_netns(pod, fd)) {
 		close(fd);
 		*ret = pod;
@@ -458,18 +480,27 @@ void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), voi
 		fn(arg, list_entry(n, struct pod, node));
 }
 
-bool pods_has_workload(const struct pods *p, uint32_t workload)
+bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a)
 {
-	list_for_each(n, &p->all)
-		if (list_entry(n, struct pod, node)->workload == workload)
+	list_for_each(n, &p->all) {
+		const struct pod *pod = list_entry(n, struct pod, node);
+
+		if (pod->workload == workload &&
+		    (ip_eq(&pod->local->v4, a) || ip_eq(&pod->local->v6, a)))
 			return true;
+	}
 	return false;
 }
 
 static bool netns_still_there(const struct pod *pod)
 {
-	_close_ int fd = netns_open(pod->netns_path);
+	_close_ int fd = -1;
 
+	/* A path by process id says nothing when that process ends: others may live in the
+	 * namespace, and a pod that is let go is open. Such a pod stays until it is un-enrolled. */
+	if (strncmp(pod->netns_path, "/proc/", strlen("/proc/")) == 0)
+		return true;
+	fd = netns_open(pod->netns_path);
 	return fd >= 0 && same_netns(pod, fd);
 }
 

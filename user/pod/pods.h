@@ -63,7 +63,8 @@ void pods_restore(struct pods *p);
 /* After a new snapshot: workload ids and identities. */
 void pods_sync(struct pods *p, const struct snap *s);
 void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), void *arg);
-bool pods_has_workload(const struct pods *p, uint32_t workload);
+/* Is this address that of an enrolled pod which is this workload? */
+bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a);
 enum pod_state pod_state(const struct pod *pod);
 /* route.c: inside the pod's netns. */
 int pod_route_setup(int netns_fd, struct errbuf *err);

@@ -119,7 +119,7 @@ static int setup_here(void *arg)
 		if (r == 0 || r == -EEXIST)
 			r = route_add(nl, family);
 		/* A pod without IPv6 has no rules of that family either. */
-		if (r == -EEXIST || (i && r == -EAFNOSUPPORT) || (i && r == -EOPNOTSUPP))
+		if (r == -EEXIST || (i && r == -EAFNOSUPPORT) || (i && r == -EACCES) || (i && r == -EOPNOTSUPP))
 			r = 0;
 	}
 	mnl_socket_close(nl);

@@ -6,9 +6,13 @@
  */
 #define LOG_SCOPE "mesh"
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/ip.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/vec.h"
+#include "codec/spiffe.h"
 #include "io/loop.h"
 #include "kern/kern.h"
 #include "pod/mesh_priv.h"
@@ -58,6 +62,33 @@ static void pairs_with(struct eager *e, const struct workload *dst)
 	}
 }
 
+struct pod_find {
+	const struct weft_addr *addr;
+	const struct pod *found;
+};
+
+static void find_addr(void *arg, const struct pod *pod)
+{
+	struct pod_find *pf = arg;
+
+	if (ip_eq(&pod->local->v4, pf->addr) || ip_eq(&pod->local->v6, pf->addr))
+		pf->found = pod;
+}
+
+/* A client that left the mesh file is judged by the identity it had, as in a tunnel. */
+static void facts_of_gone(struct mesh *m, const struct weft_flow_live *l, struct facts *ret)
+{
+	struct pod_find pf = { .addr = &l->tuple.src };
+	struct str uri;
+
+	pods_each(m->pods, find_addr, &pf);
+	uri = str_of(pf.found ? pf.found->local->identity : "");
+	if (spiffe_parse(uri, &ret->id) < 0)
+		return;
+	ret->has_identity = true;
+	ret->principal = (struct str){ uri.p + strlen("spiffe://"), uri.n - strlen("spiffe://") };
+}
+
 /* A live direct connection: its pair may not be among the declared ports. */
 static void judge_live(void *arg, const struct weft_flow_live *l)
 {
@@ -70,9 +101,11 @@ static void judge_live(void *arg, const struct weft_flow_live *l)
 		return;
 	src = snap_workload_by_id(e->s, l->src);
 	dst = snap_workload_by_id(e->s, l->dst);
-	if (!src || !dst || verdict_make(e, src, dst, l->tuple.dport))
+	if (!dst || (src && verdict_make(e, src, dst, l->tuple.dport)))
 		return;
 	rbac_facts_of(src, dst, l->tuple.dport, &f);
+	if (!src)
+		facts_of_gone(e->m, l, &f);
 	f.src_ip = l->tuple.src;
 	f.dst_ip = l->tuple.dst;
 	rbac_check(e->s, &f, &res);

@@ -83,7 +83,7 @@ static ssize_t read_once(struct pump *p, bool *ret_full)
 		return 0;
 	}
 	if (errno == EAGAIN) {
-		p->readable = false;
+		p->readable = p->rdhup = false;
 		return 0;
 	}
 	return -errno;
@@ -206,6 +206,15 @@ static int pump_write_pending(struct pump *p)
 	return 0;
 }
 
+/* Ends the pump on the next turn: not from inside the chan's own callback, which still holds
+ * the chan and may be in the middle of its input. */
+static void fail_later(struct pump *p, enum weft_reason why)
+{
+	if (!p->failing)
+		p->failing = (uint8_t)why;
+	task_defer(p->loop, &p->again, pump_turn, p);
+}
+
 static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 {
 	struct pump *p = arg;
@@ -214,6 +223,8 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 
 	for (int i = 0; i < n_iov; i++)
 		all += iov[i].iov_len;
+	if (p->failing)
+		return; /* nobody is left to take them */
 	if (p->fd >= 0 && p->writable && !p->pend_n) {
 		struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n_iov };
 
@@ -221,7 +232,7 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 			n = sendmsg(p->fd, &m, MSG_NOSIGNAL);
 		} while (n < 0 && errno == EINTR);
 		if (n < 0 && errno != EAGAIN) {
-			pump_broken(p);
+			fail_later(p, WEFT_REASON_RESET);
 			return;
 		}
 		if (n < 0)
@@ -231,7 +242,7 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 		wrote(p, (size_t)n);
 	}
 	if ((size_t)n < all && pend_keep(p, iov, n_iov, (size_t)n) < 0)
-		pump_finish(p, WEFT_REASON_LIMIT, true);
+		fail_later(p, WEFT_REASON_LIMIT);
 }
 
 static void on_chan_eof(void *arg)
@@ -273,7 +284,11 @@ static void pump_turn(void *arg)
 {
 	struct pump *p = arg;
 
-	if (pump_write_pending(p) < 0) {
+	if (p->failing == WEFT_REASON_LIMIT) {
+		pump_finish(p, WEFT_REASON_LIMIT, true);
+		return;
+	}
+	if (p->failing || pump_write_pending(p) < 0) {
 		pump_broken(p);
 		return;
 	}
@@ -310,6 +325,9 @@ int pump_start(struct pump *p, int fd)
 	int r = 0;
 
 	p->fd = fd;
+	/* Of a watch that was somebody else's, the edge of an end may be gone: a short read does
+	 * not mean that the socket is empty, until it has said so. */
+	p->rdhup = p->watch.loop != NULL;
 	if (p->watch.loop)
 		watch_retarget(&p->watch, on_fd, p);
 	else

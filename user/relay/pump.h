@@ -31,6 +31,7 @@ struct pump {
 	uint32_t pend_at, pend_n, pend_cap;
 	int fd;
 	bool readable, rdhup, writable, fd_eof, chan_eof, fd_shut, broken, stopped;
+	uint8_t failing; /* enum weft_reason: ends on the next turn */
 	uint64_t from_fd, to_fd; /* bytes so far */
 };
 

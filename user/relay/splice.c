@@ -52,6 +52,7 @@ static ssize_t way_copy(struct splice_way *w)
 		return way_end(w);
 	if (n < 0) {
 		w->readable = errno != EAGAIN && errno != EINTR ? w->readable : errno == EINTR;
+		w->rdhup = w->rdhup && errno != EAGAIN;
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	}
 	m = send(w->to, buf, (size_t)n, MSG_NOSIGNAL);
@@ -223,6 +224,9 @@ int splice_start(struct splice_relay *s, struct loop *loop, int fd_a, int fd_b,
 	r = watch_add(loop, &s->watch[0], fd_a, events, on_a, s);
 	if (r < 0)
 		return r;
+	/* Of a watch that was somebody else's, the edge of an end may be gone: a short read does
+	 * not mean that the socket is empty, until it has said so. */
+	s->way[1].rdhup = s->watch[1].loop != NULL;
 	if (s->watch[1].loop)
 		watch_retarget(&s->watch[1], on_b, s);
 	else

@@ -88,7 +88,16 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	} else {
 		t->stats.client_conns--;
 	}
-	task_defer(t->loop, &hb->free_later, hbone_free, hb);
+	hbone_put(hb);
+}
+
+/* A stream that ended well may still deliver to a slow application when its connection has
+ * gone; the last of them lets go of it. */
+void hbone_put(struct hbone *hb)
+{
+	OBJ_CHECK(hb, HBONE_MAGIC);
+	if (--hb->refs == 0)
+		task_defer(hb->t->loop, &hb->free_later, hbone_free, hb);
 }
 
 void hbone_flush_later(struct hbone *hb)
@@ -111,7 +120,7 @@ static void on_tick(void *arg)
 		hbone_close(hb, WEFT_REASON_TUNNEL_LOST, "the peer does not answer pings");
 		return;
 	}
-	if (hb->h2.n_streams)
+	if (hb->h2.n_streams || hb->refs > 1)
 		hb->idle_since_ns = 0;
 	else if (!hb->idle_since_ns)
 		hb->idle_since_ns = now;
@@ -170,6 +179,7 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret)
 	if (!hb)
 		return -ENOMEM;
 	hb->magic = HBONE_MAGIC;
+	hb->refs = 1;
 	hb->t = t;
 	hb->fd = fd;
 	hb->server = server;

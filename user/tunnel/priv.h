@@ -32,6 +32,7 @@ enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED 
 
 struct hbone {
 	uint32_t magic;
+	uint32_t refs; /* one until closed, one per stream */
 	enum hbone_phase phase;
 	bool server, writable, readable, rdhup, draining;
 	int fd;
@@ -66,7 +67,7 @@ struct hbone {
 struct tunnel_stream {
 	struct h2_stream h2;
 	struct chan chan;
-	struct hbone *hb; /* NULL once the connection has gone */
+	struct hbone *hb; /* referenced: it may be closed, it is not freed */
 	struct list node; /* in hb->waiting or hb->blocked */
 	const struct h2_headers *req; /* client, until sent */
 	const struct tunnel_stream_ops *ops;
@@ -74,7 +75,8 @@ struct tunnel_stream {
 	bool relaying; /* ops are over, chan events hold */
 	bool sent;     /* h2 knows it */
 	bool closed;   /* h2 has forgotten it */
-	bool eof_seen;
+	bool eof_seen; /* the peer has ended its side */
+	bool shut;     /* we have ended ours */
 };
 
 #define TUNNEL_BUFS 8
@@ -104,6 +106,7 @@ struct tunnel {
 
 /* hbone.c */
 void hbone_free(void *arg);
+void hbone_put(struct hbone *hb);
 int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
 /* Ends the connection: every stream on it fails or is reset with why. Freed later. */
 void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);

@@ -30,6 +30,7 @@ struct tunnel_stream *stream_new(struct hbone *hb)
 	if (!s)
 		return NULL;
 	s->hb = hb;
+	hb->refs++;
 	s->chan.ops = &stream_chan_ops;
 	list_init(&s->node);
 	hb->t->stats.streams++;
@@ -49,6 +50,7 @@ void stream_free(struct tunnel_stream *s)
 	}
 	hb->t->stats.streams--;
 	free(s);
+	hbone_put(hb);
 }
 
 void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status,
@@ -132,6 +134,7 @@ static void chan_shut(struct chan *c)
 {
 	struct tunnel_stream *s = of_chan(c);
 
+	s->shut = true;
 	if (s->closed)
 		return;
 	h2_stream_end(&s->h2);
@@ -263,8 +266,9 @@ static void on_closed(void *arg, struct h2_stream *h2s, uint32_t code)
 
 	stream_batch_flush(((struct hbone *)arg)->t);
 	s->closed = true;
-	/* A clean end: the relay delivers what it has and closes the chan itself. */
-	if (code == H2_NO_ERROR && s->eof_seen && s->chan.events)
+	/* A clean end: the relay delivers what it has and closes the chan itself. If our side has
+	 * not ended, the peer wants no more of it (RFC 9113 8.1), and that is the end, too. */
+	if (code == H2_NO_ERROR && s->eof_seen && s->shut && s->chan.events)
 		return;
 	snprintf(detail, sizeof(detail), "the peer reset the stream: %s", h2_error_name(code));
 	stream_fail(s, s->relaying ? WEFT_REASON_RESET : WEFT_REASON_PEER_REFUSED, 0, detail);
