@@ -170,7 +170,7 @@ fmt: ## clang-format of what differs from HEAD (your own changes only)
 tidy: compile_commands.json $(BPF_SKEL) ## clang-tidy over the daemon and the tools (slow)
 	$(Q)printf '%s\n' $(USER_SRC) $(TOOL_SRC) | xargs -n 4 -P 2 $(CLANG_TIDY) -quiet -p .
 
-bench: all ## compare with the baseline (tools/bench)
+bench: all ## measure against plain TCP, a copy relay and sidecars
 	@if [ -x tools/bench/run.sh ]; then O=$(O) tools/bench/run.sh; \
 	 else echo 'tools/bench/run.sh is not there yet'; exit 1; fi
 

@@ -19,7 +19,7 @@
 	X(VERDICT_HIT, "verdict_hit", "verdict found in the cache")                      \
 	X(VERDICT_MISS, "verdict_miss", "verdict not in the cache, relay decides")       \
 	X(ORIGDST_FULL, "origdst_full", "weft_origdst is full, connection will be refused") \
-	X(APPROVED_FULL, "approved_full", "weft_approved is full, connection will be refused") \
+	X(APPROVED_FULL, "approved_full", "weft_approved is full, the SYN goes to the plaintext listener") \
 	X(TOTALS_FULL, "totals_full", "weft_totals is full, counts are lost")            \
 	X(EVENT_LOST, "event_lost", "weft_events is full, event lost")                   \
 	X(LOOKUP_APPROVED, "lookup_approved", "SYN with an approval, to the application") \

@@ -304,7 +304,7 @@ struct two_pumps {
 	_Atomic uint64_t from[2], to[2];
 };
 
-static void pumps_start(struct two_pumps *t)
+static void pumps_make(struct two_pumps *t)
 {
 	tcp_pair(t->a);
 	tcp_pair(t->b);
@@ -323,6 +323,11 @@ static void pumps_start(struct two_pumps *t)
 
 		pump_init(&t->p[i], t->e.loop, &t->m[i]->chan, &o);
 	}
+}
+
+static void pumps_start(struct two_pumps *t)
+{
+	pumps_make(t);
 	assert_int_equal(pump_start(&t->p[0], t->a[1]), 0);
 	assert_int_equal(pump_start(&t->p[1], t->b[1]), 0);
 }
@@ -362,6 +367,36 @@ static void pump_carries_every_byte_both_ways_through_a_small_window(void **stat
 	assert_int_equal(t.from[0], there);
 	assert_int_equal(t.to[1], there);
 	assert_int_equal(t.from[1], back);
+	pumps_end(&t);
+}
+
+/* As conn/ watches a socket while it connects: it sees the edges first. */
+static void on_swallow(void *arg, uint32_t events)
+{
+	struct two_pumps *t = arg;
+
+	if (events & EPOLLRDHUP)
+		assert_int_equal(pump_start(&t->p[0], t->a[1]), 0);
+}
+
+static void pump_takes_over_a_watch_whose_edges_were_seen_by_another(void **state)
+{
+	const uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+	struct two_pumps t = { 0 };
+	char got[16];
+
+	(void)state;
+	pumps_make(&t);
+	assert_int_equal(pump_start(&t.p[1], t.b[1]), 0);
+	assert_int_equal(send(t.a[0], "hello", 5, 0), 5);
+	shutdown(t.a[0], SHUT_WR);
+	shutdown(t.b[0], SHUT_WR);
+	assert_int_equal(watch_add(t.e.loop, &t.p[0].watch, t.a[1], events, on_swallow, &t), 0);
+	loop_run(t.e.loop);
+	own_close(&t.b[1]);
+	assert_int_equal(recv(t.b[0], got, sizeof(got), MSG_WAITALL), 5);
+	assert_memory_equal(got, "hello", 5);
+	assert_int_equal(t.e.why[0], WEFT_REASON_OK);
 	pumps_end(&t);
 }
 
@@ -420,6 +455,7 @@ int main(void)
 		cmocka_unit_test(splice_carries_nothing_but_the_end_when_nobody_sends),
 		cmocka_unit_test(splice_tells_a_reset_from_an_end),
 		cmocka_unit_test(pump_carries_every_byte_both_ways_through_a_small_window),
+		cmocka_unit_test(pump_takes_over_a_watch_whose_edges_were_seen_by_another),
 		cmocka_unit_test(pump_resets_the_other_side_when_the_application_resets),
 		cmocka_unit_test(pump_keeps_bytes_that_come_before_there_is_a_socket),
 	};

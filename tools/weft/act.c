@@ -120,6 +120,6 @@ int cmd_stop(const struct cli *c)
 	int r = client_act(c, json_pack("{s:s}", "cmd", "stop"), &ts, &done);
 
 	if (!done && r == EXIT_DONE)
-		printf("weftd drains its connections and ends\n");
+		printf("weftd ends; relayed connections are reset\n");
 	return r;
 }

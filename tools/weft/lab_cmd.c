@@ -23,7 +23,7 @@
 #include "lab_task.h"
 #include "lab_up.h"
 
-#define STOP_TIMEOUT_MS 40000 /* weftd drains for 30 s at most */
+#define STOP_TIMEOUT_MS 40000 /* generous: it ends at once */
 #define START_TIMEOUT_MS 20000
 #define LOCK_WAIT_S 60
 

@@ -42,7 +42,7 @@ static const struct cmd commands[] = {
 	{ .name = "reload", .help = "read the mesh file again", .fn = cmd_reload,
 	  .detail = "It is read by itself when it changes; this also tells what is wrong with "
 		    "it." },
-	{ .name = "stop", .help = "drain connections and end the daemon", .fn = cmd_stop },
+	{ .name = "stop", .help = "end the daemon; relayed connections are reset", .fn = cmd_stop },
 	{ .name = "ca init", .args = "[--dir DIR] [--trust-domain NAME] [--node NAME]...",
 	  .opts = " --dir --trust-domain ", .fn = cmd_ca_init,
 	  .help = "make the mesh's root and the nodes' intermediates",

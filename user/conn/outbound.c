@@ -140,12 +140,19 @@ static void on_stream_open(void *arg)
 	conn_resume(c);
 }
 
+static int dial(struct conn *c);
+
 static void on_stream_fail(void *arg, enum weft_reason why, unsigned status, const char *detail)
 {
 	struct conn *c = arg;
 
-	(void)status;
 	c->stream = NULL;
+	/* A tunnel that drains refuses what crosses its GOAWAY; another one will take it. */
+	if (status == TUNNEL_TRY_AGAIN && !c->redialled) {
+		c->redialled = true;
+		if (dial(c) == 0)
+			return;
+	}
 	conn_end(c, why, detail);
 }
 
@@ -154,11 +161,19 @@ static const struct tunnel_stream_ops stream_ops = {
 	.on_fail = on_stream_fail,
 };
 
+static int dial(struct conn *c)
+{
+	const struct tunnel_dst dst = {
+		.source_uri = c->local->identity, .peer_uri = c->dst->identity,
+		.to = { .addr = c->chosen.addr, .port = WEFT_PORT_HBONE },
+		.netns_fd = c->local->netns_fd, .slot = c->local->slot,
+	};
+
+	return tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
+}
+
 static enum step stage_tunnel(struct conn *c)
 {
-	struct tunnel_dst dst = { .source_uri = c->local->identity, .peer_uri = c->dst->identity,
-				  .to = { .addr = c->chosen.addr, .port = WEFT_PORT_HBONE },
-				  .netns_fd = c->local->netns_fd, .slot = c->local->slot };
 	int r;
 
 	if (c->dst->protocol != TUNNEL_HBONE)
@@ -168,7 +183,7 @@ static enum step stage_tunnel(struct conn *c)
 	if (!c->head || head_fill(c, c->head) < 0)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
 	c->peer_identity = str_dup(str_of(c->dst->identity));
-	r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
+	r = dial(c);
 	if (r == -ENOKEY)
 		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "no certificate for %s yet",
 				 c->local->identity);

@@ -12,6 +12,7 @@
 #include "weft/event.h"
 #include "conn/conn.h"
 #include "daemon/opts.h"
+#include "feed/file.h"
 #include "io/loop.h"
 
 struct access_log;
@@ -53,6 +54,7 @@ struct daemon {
 	struct pods *pods;
 	struct mesh *mesh;
 	struct feed_file *feed;
+	struct feed_defaults feed_defaults;
 	struct ctl *ctl;
 	struct pages *pages;
 	struct conn_shared shared;
@@ -84,7 +86,7 @@ json_t *view_connections(struct daemon *d);
 json_t *view_drops(struct daemon *d);
 json_t *view_bpf(struct daemon *d);
 /* trim.c: gives back what only starting needed */
-void daemon_trim(void);
+void daemon_trim_later(struct daemon *d);
 /* prom.c */
 struct prom;
 void daemon_metrics(void *arg, struct prom *w);

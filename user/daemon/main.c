@@ -74,12 +74,6 @@ static void raise_limits(void)
 	}
 }
 
-static void on_trim(void *arg)
-{
-	(void)arg;
-	daemon_trim();
-}
-
 static void on_start(void *arg)
 {
 	struct daemon *d = arg;
@@ -94,8 +88,7 @@ static void on_start(void *arg)
 	}
 	log_info("weftd %s on node %s: %u workers, records by %s", WEFT_VERSION, d->opts.node,
 		 d->n_workers, record_engine());
-	/* Once the first pods have their certificates, too. */
-	timer_set(d->loop, &d->trim, 10 * NS_PER_S, on_trim, d);
+	daemon_trim_later(d);
 }
 
 /* Two daemons would take each other's hooks and pods away; the lock goes with the process. */

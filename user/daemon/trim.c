@@ -3,13 +3,14 @@
  * Start-up touches far more code than running does: self-tests of the crypto library for every
  * CPU generation, BPF object loading, parsers. Those pages are clean and stay in the page
  * cache; letting go of our mapping of them once makes the daemon's resident size that of what
- * it uses. Control thread, once.
+ * it uses; the same after a mesh was applied. Control thread.
  */
 #include <link.h>
 #include <malloc.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "daemon/daemon.h"
 
 static int drop_segments(struct dl_phdr_info *info, size_t size, void *arg)
@@ -31,8 +32,15 @@ static int drop_segments(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-void daemon_trim(void)
+static void on_trim(void *arg)
 {
+	(void)arg;
 	dl_iterate_phdr(drop_segments, NULL);
 	malloc_trim(0);
+}
+
+/* Ten seconds on: pods have their certificates by then. */
+void daemon_trim_later(struct daemon *d)
+{
+	timer_set(d->loop, &d->trim, 10 * NS_PER_S, on_trim, d);
 }

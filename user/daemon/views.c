@@ -280,6 +280,10 @@ static json_t *on_unenrol(void *arg, const json_t *req, struct errbuf *err)
 		errbuf_set(err, -EINVAL, "pod.unenrol needs namespace and name");
 		return NULL;
 	}
+	if (strchr(ns, '/') || strchr(name, '/')) {
+		errbuf_set(err, -EINVAL, "'%s/%s' is not a namespace and a pod name", ns, name);
+		return NULL;
+	}
 	return pods_unenrol(d->pods, ns, name, err) < 0 ? NULL : json_object();
 }
 

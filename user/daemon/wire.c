@@ -90,6 +90,7 @@ static void on_mesh_apply(void *arg, const struct snap *s)
 	}
 	sync_kernel(d);
 	workers_recheck(d);
+	daemon_trim_later(d); /* applying touches much that traffic does not */
 }
 
 static int start_kernel(struct daemon *d, struct errbuf *err)
@@ -210,6 +211,7 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.drops = d->drops;
 	d->shared.node = d->opts.node;
 	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;
+	d->feed_defaults = (struct feed_defaults){ d->opts.trust_domain, d->opts.cluster };
 	d->n_workers = d->opts.workers < WORKERS_MAX ? d->opts.workers : WORKERS_MAX;
 	r = workers_start(d);
 	if (r == 0)
@@ -217,7 +219,8 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	if (r == 0)
 		r = kern_events_start(d->kern, d->loop, on_kernel_event, d);
 	if (r == 0)
-		r = feed_file_start(d->loop, d->model, d->opts.mesh_file, on_mesh_apply, d, &d->feed);
+		r = feed_file_start_with(d->loop, d->model, d->opts.mesh_file, &d->feed_defaults,
+					 on_mesh_apply, d, &d->feed);
 	return r < 0 ? r : start_admin(d, err);
 }
 

@@ -21,10 +21,14 @@ struct at {
 	size_t index;
 };
 
+struct feed_defaults;
+
 struct decode {
 	const char *path; /* of the file */
 	struct errbuf *err;
+	const struct feed_defaults *defaults; /* never NULL */
 };
+
 
 struct word {
 	const char *text;

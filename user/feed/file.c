@@ -36,6 +36,7 @@ enum { FOLDER_OF_PATH, FOLDER_OF_TARGET, FOLDER_MAX };
 struct feed_file {
 	struct loop *loop;
 	struct model *model;
+	const struct feed_defaults *defaults;
 	char *path, *folder;
 	void (*on_apply)(void *arg, const struct snap *s);
 	void *arg;
@@ -75,7 +76,7 @@ static int feed_prepare(struct feed_file *f, struct errbuf *err, struct snap **r
 	int r = file_read(f->path, err, &f->seen, &text, &n);
 
 	if (r == 0)
-		r = feed_file_decode((struct str){ text, n }, f->path, err, &in);
+		r = feed_file_decode_with((struct str){ text, n }, f->path, f->defaults, err, &in);
 	if (r < 0)
 		return errbuf_set(err, r, "%s: %s", f->path, log_strerror(r));
 	r = model_build(f->model, &in, &build_err, ret);
@@ -182,6 +183,14 @@ int feed_file_start(struct loop *loop, struct model *m, const char *path,
 		    void (*on_apply)(void *arg, const struct snap *s), void *arg,
 		    struct feed_file **ret)
 {
+	return feed_file_start_with(loop, m, path, NULL, on_apply, arg, ret);
+}
+
+int feed_file_start_with(struct loop *loop, struct model *m, const char *path,
+			 const struct feed_defaults *defaults,
+		    void (*on_apply)(void *arg, const struct snap *s), void *arg,
+		    struct feed_file **ret)
+{
 	cleanup_with(feed_file_stop) struct feed_file *f = calloc(1, sizeof(*f));
 	int r;
 
@@ -189,6 +198,7 @@ int feed_file_start(struct loop *loop, struct model *m, const char *path,
 		return -ENOMEM;
 	f->loop = loop;
 	f->model = m;
+	f->defaults = defaults;
 	f->on_apply = on_apply;
 	f->arg = arg;
 	f->inotify_fd = -1;

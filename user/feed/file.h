@@ -9,9 +9,17 @@
 #include "base/errbuf.h"
 #include "model/snap.h"
 
+/* What a workload has that does not say it; the strings outlive the feed. */
+struct feed_defaults {
+	const char *trust_domain, *cluster;
+};
+
 /* Decodes only. *ret owns its objects. -EINVAL with a sentence in err. */
 int feed_file_decode(struct str text, const char *path, struct errbuf *err,
 		     struct model_input *ret);
+/* defaults NULL: cluster.local and Kubernetes, as with feed_file_decode(). */
+int feed_file_decode_with(struct str text, const char *path, const struct feed_defaults *defaults,
+			  struct errbuf *err, struct model_input *ret);
 void model_input_fini(struct model_input *in);
 
 struct loop;
@@ -30,6 +38,10 @@ struct feed_file_status {
 int feed_file_start(struct loop *loop, struct model *m, const char *path,
 		    void (*on_apply)(void *arg, const struct snap *s), void *arg,
 		    struct feed_file **ret);
+int feed_file_start_with(struct loop *loop, struct model *m, const char *path,
+			 const struct feed_defaults *defaults,
+			 void (*on_apply)(void *arg, const struct snap *s), void *arg,
+			 struct feed_file **ret);
 void feed_file_stop(struct feed_file **f);
 void feed_file_reload(struct feed_file *f);
 void feed_file_status(const struct feed_file *f, struct feed_file_status *ret);

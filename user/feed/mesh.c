@@ -15,9 +15,9 @@
 #include "codec/spiffe.h"
 #include "feed/file.h"
 
-#define DEFAULT_TRUST_DOMAIN STR("cluster.local")
 #define DEFAULT_SERVICE_ACCOUNT STR("default")
-#define DEFAULT_CLUSTER STR("Kubernetes")
+
+static const struct feed_defaults builtin = { "cluster.local", "Kubernetes" };
 
 static const struct field item_addr = { .read = read_addr };
 static const struct field item_text = { .read = read_text };
@@ -175,9 +175,9 @@ static int workload_defaults(struct decode *d, const struct at *at, const struct
 {
 	struct spiffe id;
 
-	if (text_default(&w->trust_domain, DEFAULT_TRUST_DOMAIN) < 0 ||
+	if (text_default(&w->trust_domain, str_of(d->defaults->trust_domain)) < 0 ||
 	    text_default(&w->service_account, DEFAULT_SERVICE_ACCOUNT) < 0 ||
-	    text_default(&w->cluster, DEFAULT_CLUSTER) < 0)
+	    text_default(&w->cluster, str_of(d->defaults->cluster)) < 0)
 		return decode_oom(d);
 	if (!w->uid || !w->uid[0]) {
 		if (!w->name || !w->name[0])
@@ -346,7 +346,13 @@ static const struct field root_fields[] = {
 int feed_file_decode(struct str text, const char *path, struct errbuf *err,
 		     struct model_input *ret)
 {
-	struct decode d = { .path = path, .err = err };
+	return feed_file_decode_with(text, path, NULL, err, ret);
+}
+
+int feed_file_decode_with(struct str text, const char *path, const struct feed_defaults *defaults,
+			  struct errbuf *err, struct model_input *ret)
+{
+	struct decode d = { .path = path, .err = err, .defaults = defaults ? defaults : &builtin };
 	cleanup_with(model_input_fini) struct model_input in = { 0 };
 	cleanup_with(yaml_free) struct yaml *root = NULL;
 	int r = yaml_parse(text, path, err, &root);

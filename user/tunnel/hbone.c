@@ -64,6 +64,7 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	task_cancel(&hb->read_again);
 	if (hb->server && !was_ready) {
 		t->n_shaking--;
+		list_del(&hb->shaking);
 		t->ops->on_refused(t->arg, hb->local, &hb->peer_ep, why, detail);
 	}
 	streams_end(hb, why, detail);
@@ -190,6 +191,7 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret)
 	if (server) {
 		t->stats.server_conns++;
 		t->n_shaking++;
+		list_add_tail(&t->shaking, &hb->shaking);
 	} else {
 		t->stats.client_conns++;
 	}

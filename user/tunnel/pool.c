@@ -133,6 +133,18 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 	return 0;
 }
 
+/* Counted one by one only when there are many at all. */
+static bool too_many_handshakes(const struct tunnel *t, const struct weft_addr *peer)
+{
+	size_t same = 0;
+
+	if (t->n_shaking <= HBONE_SHAKING_PEER_MAX)
+		return false;
+	list_for_each(n, &t->shaking)
+		same += ip_eq(&list_entry(n, struct hbone, shaking)->peer_ep.addr, peer);
+	return t->n_shaking > HBONE_SHAKING_MAX || same > HBONE_SHAKING_PEER_MAX;
+}
+
 int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 {
 	struct hbone *hb;
@@ -147,7 +159,7 @@ int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 	hb->own_uri = str_dup(str_of(own_uri));
 	tcp_local(fd, &hb->local_ep);
 	tcp_peer(fd, &hb->peer_ep);
-	if (t->n_shaking > HBONE_SHAKING_MAX) {
+	if (too_many_handshakes(t, &hb->peer_ep.addr)) {
 		hbone_close(hb, WEFT_REASON_LIMIT, "too many handshakes under way");
 		return -ENOBUFS;
 	}
@@ -170,7 +182,12 @@ void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local)
 		if (hb->phase != HBONE_READY)
 			continue;
 		h2_conn_goaway(&hb->h2, H2_NO_ERROR);
-		hbone_flush_later(hb);
+		if (hb->h2.n_streams || hb->refs > 1) {
+			hbone_flush_later(hb);
+			continue;
+		}
+		hbone_flush(hb);
+		hbone_close(hb, WEFT_REASON_OK, "drained");
 	}
 }
 
@@ -193,6 +210,7 @@ int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
 	t->arg = arg;
 	list_init(&t->conns);
 	list_init(&t->dead);
+	list_init(&t->shaking);
 	*ret = t;
 	return 0;
 }

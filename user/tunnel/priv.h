@@ -26,6 +26,7 @@
 /* Accepted connections of a worker that have not finished their handshake: each costs some
  * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
 #define HBONE_SHAKING_MAX 1024
+#define HBONE_SHAKING_PEER_MAX 128 /* of one address: a stranger must not use up the rest */
 #define HBONE_WAITING_MAX 100 /* streams that wait for one connection to come up */
 
 enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED };
@@ -38,6 +39,7 @@ struct hbone {
 	int fd;
 	struct tunnel *t;
 	struct list node; /* in t->conns */
+	struct list shaking; /* server, before READY: in t->shaking */
 	struct hnode by_key; /* client: in t->pool while streams may be opened on it */
 	bool pooled;
 	struct watch watch;
@@ -94,6 +96,7 @@ struct tunnel {
 	size_t n_bufs;
 	struct tunnel_stats stats;
 	size_t n_shaking; /* server connections before READY */
+	struct list shaking;
 	/* Payload slices of one stream, collected while records are opened, so that the
 	 * application gets them by one sendmsg(2). They point into rbuf. */
 	struct tunnel_stream *batch;

@@ -72,8 +72,10 @@ static int become_ready(struct hbone *hb)
 		return r;
 	hb->h2_ready = true;
 	hb->phase = HBONE_READY;
-	if (hb->server)
+	if (hb->server) {
 		hb->t->n_shaking--;
+		list_del(&hb->shaking);
+	}
 	hb->t->stats.handshakes_ok++;
 	return 0;
 }

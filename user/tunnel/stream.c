@@ -271,7 +271,8 @@ static void on_closed(void *arg, struct h2_stream *h2s, uint32_t code)
 	if (code == H2_NO_ERROR && s->eof_seen && s->shut && s->chan.events)
 		return;
 	snprintf(detail, sizeof(detail), "the peer reset the stream: %s", h2_error_name(code));
-	stream_fail(s, s->relaying ? WEFT_REASON_RESET : WEFT_REASON_PEER_REFUSED, 0, detail);
+	stream_fail(s, s->relaying ? WEFT_REASON_RESET : WEFT_REASON_PEER_REFUSED,
+		    code == H2_REFUSED_STREAM ? TUNNEL_TRY_AGAIN : 0, detail);
 }
 
 static void on_writable(void *arg, struct h2_stream *h2s)

@@ -43,6 +43,10 @@ struct tunnel_stats {
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 
+/* As status in on_fail: REFUSED_STREAM, the peer has not looked at the request (RFC 9113 8.7);
+ * it may be dialled again. */
+#define TUNNEL_TRY_AGAIN 1
+
 /* What becomes of a stream before it relays (afterwards: chan events). Exactly one of both is
  * called, never from inside the call that armed it; after on_fail the stream is gone. */
 struct tunnel_stream_ops {
