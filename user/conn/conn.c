@@ -262,7 +262,7 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	own_close(&c->fd);
 	own_close(&c->fd2);
 	atomic_fetch_add_explicit(&c->w->sh->ended[c->path][why], 1, memory_order_relaxed);
-	if (!c->opened || why == WEFT_REASON_POLICY_CHANGED)
+	if ((!c->opened && why != WEFT_REASON_RESET) || why == WEFT_REASON_POLICY_CHANGED)
 		report_drop(c);
 	report_metrics(c);
 	report_access(c);

@@ -45,7 +45,19 @@ struct conn_shared {
 	uint32_t n_workers;
 };
 
+/* Series of the last connections between two workloads: rendering the labels costs as much as
+ * the rest of opening a connection. Holds references, so a pointer is never another's. */
+#define CONN_SERIES_SLOTS 64
+
+struct conn_series {
+	struct workload *src, *dst;
+	struct service *service;
+	struct tcp_series *series;
+	uint8_t reporter, mutual_tls;
+};
+
 struct conn_worker {
+	struct conn_series series[CONN_SERIES_SLOTS];
 	struct loop *loop;
 	struct conn_shared *sh;
 	struct tunnel *tunnel;
@@ -136,6 +148,7 @@ uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspect
 uint64_t conn_bytes_received(const struct conn *c);
 /* stages.c: shared stages */
 enum step stage_report_open(struct conn *c);
+void conn_series_drop(struct conn_series *slot);
 /* Starts the connect; conn_resume() follows with the result in app_error. w: of the relay that
  * will run, so that one registration with epoll serves both. */
 int conn_connect_app(struct conn *c, struct watch *w);

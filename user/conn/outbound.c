@@ -6,7 +6,8 @@
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
  *              one on another node is decided over there, by its own relay
  *   tunnel     a stream to the destination, from the pool or a fresh connection
- *   relay      bytes both ways until both sides ended
+ *   relay      bytes both ways until both sides ended; those of the application go right
+ *              behind the request, the answer is not waited for
  */
 #define LOG_SCOPE "conn"
 #include <errno.h>
@@ -115,26 +116,19 @@ static void on_relay_done(void *arg, enum weft_reason why)
 	conn_end(c, why, NULL);
 }
 
-static void pump_prepare(struct conn *c)
-{
-	const struct pump_opts o = {
-		.count_from_fd = c->series ? &c->series->received_bytes : NULL,
-		.count_to_fd = c->series ? &c->series->sent_bytes : NULL,
-		.on_done = on_relay_done, .arg = c,
-	};
-
-	pump_init(&c->pump, c->w->loop, tunnel_chan(c->stream), &o);
-}
-
+/* 200: the application over there has accepted. Early bytes are counted now. */
 static void on_stream_open(void *arg)
 {
 	struct conn *c = arg;
 
 	conn_deadline(c, 0);
-	/* From now on the tunnel reports to the pump; bytes may come before the next turn. */
 	stage_report_open(c);
-	pump_prepare(c);
-	c->relay_started = true;
+	if (c->series) {
+		atomic_fetch_add_explicit(&c->series->received_bytes, c->pump.from_fd,
+					  memory_order_relaxed);
+		c->pump.o.count_from_fd = &c->series->received_bytes;
+		c->pump.o.count_to_fd = &c->series->sent_bytes;
+	}
 	free(c->head);
 	c->head = NULL;
 	conn_resume(c);
@@ -147,8 +141,10 @@ static void on_stream_fail(void *arg, enum weft_reason why, unsigned status, con
 	struct conn *c = arg;
 
 	c->stream = NULL;
-	/* A tunnel that drains refuses what crosses its GOAWAY; another one will take it. */
-	if (status == TUNNEL_TRY_AGAIN && !c->redialled) {
+	pump_stop(&c->pump, false);
+	/* A tunnel that drains refuses what crosses its GOAWAY; another one will take it, unless
+	 * bytes have gone already. */
+	if (status == TUNNEL_TRY_AGAIN && !c->redialled && c->pump.from_fd == 0 && !c->pump.fd_eof) {
 		c->redialled = true;
 		if (dial(c) == 0)
 			return;
@@ -161,15 +157,23 @@ static const struct tunnel_stream_ops stream_ops = {
 	.on_fail = on_stream_fail,
 };
 
+/* Opens the stream and lets bytes go right behind the request, without waiting for the
+ * answer (see tunnel_stream_ops). */
 static int dial(struct conn *c)
 {
+	const struct pump_opts o = { .on_done = on_relay_done, .arg = c };
 	const struct tunnel_dst dst = {
 		.source_uri = c->local->identity, .peer_uri = c->dst->identity,
 		.to = { .addr = c->chosen.addr, .port = WEFT_PORT_HBONE },
 		.netns_fd = c->local->netns_fd, .slot = c->local->slot,
 	};
+	int r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
 
-	return tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
+	if (r < 0)
+		return r;
+	pump_init(&c->pump, c->w->loop, tunnel_chan(c->stream), &o);
+	c->relay_started = true;
+	return pump_start(&c->pump, c->fd);
 }
 
 static enum step stage_tunnel(struct conn *c)
@@ -194,12 +198,10 @@ static enum step stage_tunnel(struct conn *c)
 	return STEP_WAIT;
 }
 
+/* The pump runs since the request was sent; its end is the connection's. */
 static enum step stage_relay(struct conn *c)
 {
-	int r = pump_start(&c->pump, c->fd);
-
-	if (r < 0)
-		return conn_fail(c, WEFT_REASON_LIMIT, "cannot relay: %s", log_strerror(r));
+	(void)c;
 	return STEP_WAIT;
 }
 

@@ -12,8 +12,7 @@
 #include "report/metric.h"
 #include "weft/abi.h"
 
-/* Counts the connection as opened; from here on its bytes are visible. */
-enum step stage_report_open(struct conn *c)
+static struct tcp_series *series_find(struct conn *c)
 {
 	struct tcp_labels l = {
 		.reporter = c->inbound ? WEFT_REPORTER_DESTINATION : WEFT_REPORTER_SOURCE,
@@ -22,8 +21,39 @@ enum step stage_report_open(struct conn *c)
 		.src_principal = c->inbound ? c->peer_identity : NULL,
 		.reason = WEFT_REASON_NONE,
 	};
+	uint64_t key[2] = { (uintptr_t)c->src ^ (uintptr_t)c->service << 1, (uintptr_t)c->dst };
+	struct conn_series *slot =
+		&c->w->series[hash_bytes(key, sizeof(key)) % CONN_SERIES_SLOTS];
 
-	c->series = metrics_tcp_any(c->w->sh->metrics, &l);
+	/* A source without a workload is named by its certificate alone. */
+	if (!c->src || !c->dst)
+		return metrics_tcp_any(c->w->sh->metrics, &l);
+	if (slot->series && slot->src == c->src && slot->dst == c->dst &&
+	    slot->service == c->service && slot->reporter == l.reporter &&
+	    slot->mutual_tls == l.mutual_tls)
+		return slot->series;
+	conn_series_drop(slot);
+	slot->series = metrics_tcp_any(c->w->sh->metrics, &l);
+	slot->src = workload_get(c->src);
+	slot->dst = workload_get(c->dst);
+	slot->service = service_get(c->service);
+	slot->reporter = (uint8_t)l.reporter;
+	slot->mutual_tls = l.mutual_tls;
+	return slot->series;
+}
+
+void conn_series_drop(struct conn_series *slot)
+{
+	workload_put(&slot->src);
+	workload_put(&slot->dst);
+	service_put(&slot->service);
+	slot->series = NULL;
+}
+
+/* Counts the connection as opened; from here on its bytes are visible. */
+enum step stage_report_open(struct conn *c)
+{
+	c->series = series_find(c);
 	if (c->series)
 		atomic_fetch_add_explicit(&c->series->opened, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&c->w->sh->opened[c->path], 1, memory_order_relaxed);

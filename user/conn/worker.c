@@ -274,5 +274,7 @@ void conn_worker_free(struct conn_worker **wp)
 	tunnel_free(&w->tunnel);
 	while (!list_empty(&w->dead))
 		conn_free(list_first(&w->dead, struct conn, node));
+	for (size_t i = 0; i < CONN_SERIES_SLOTS; i++)
+		conn_series_drop(&w->series[i]);
 	free(w);
 }

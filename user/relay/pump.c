@@ -17,18 +17,27 @@
 /* Rounds of up to 256 KiB per event before other connections get their turn. */
 #define PUMP_ROUNDS 4
 
-static void pump_finish(struct pump *p, enum weft_reason why, bool reset_chan)
+/* Lets go of everything but the chan, which it gives to the caller. */
+static struct chan *pump_halt(struct pump *p)
 {
 	struct chan *c = p->chan;
 
-	if (p->stopped)
-		return;
 	p->stopped = true;
 	watch_del(&p->watch);
 	task_cancel(&p->again);
 	free(p->pending);
 	p->pending = NULL;
 	p->chan = NULL;
+	return c;
+}
+
+static void pump_finish(struct pump *p, enum weft_reason why, bool reset_chan)
+{
+	struct chan *c;
+
+	if (p->stopped)
+		return;
+	c = pump_halt(p);
 	if (c && reset_chan)
 		c->ops->reset(c);
 	else if (c)
@@ -343,16 +352,11 @@ int pump_start(struct pump *p, int fd)
 
 void pump_stop(struct pump *p, bool reset)
 {
-	struct chan *c = p->chan;
+	struct chan *c;
 
 	if (p->stopped)
 		return;
-	p->stopped = true;
-	watch_del(&p->watch);
-	task_cancel(&p->again);
-	free(p->pending);
-	p->pending = NULL;
-	p->chan = NULL;
+	c = pump_halt(p);
 	if (c && reset)
 		c->ops->reset(c);
 }

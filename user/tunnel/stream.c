@@ -76,11 +76,12 @@ static int chan_reserve(struct chan *c, struct iovec *iov, int max)
 {
 	struct tunnel_stream *s = of_chan(c);
 	struct hbone *hb = s->hb;
-	size_t may = s->closed ? 0 : h2_stream_sendable(&s->h2), room;
+	/* on_writable comes when the stream is opened, or from the window. */
+	size_t may = s->closed || !s->sent ? 0 : h2_stream_sendable(&s->h2), room;
 	int n = 0;
 
 	if (!may)
-		return 0; /* on_writable comes from the window */
+		return 0;
 	if (!hbone_out_get(hb) || hbone_seal_control(hb) < 0) {
 		hbone_close(hb, WEFT_REASON_LIMIT, "cannot seal");
 		return 0;
@@ -135,7 +136,7 @@ static void chan_shut(struct chan *c)
 	struct tunnel_stream *s = of_chan(c);
 
 	s->shut = true;
-	if (s->closed)
+	if (s->closed || !s->sent)
 		return;
 	h2_stream_end(&s->h2);
 	/* If the peer has ended as well, that was the end, and no on_closed follows. */
@@ -158,7 +159,7 @@ static void chan_reset(struct chan *c)
 {
 	struct tunnel_stream *s = of_chan(c);
 
-	if (!s->closed) {
+	if (!s->closed && s->sent) {
 		h2_stream_reset(&s->h2, H2_CANCEL);
 		hbone_flush_later(s->hb);
 	}
@@ -169,7 +170,7 @@ static void chan_close(struct chan *c)
 {
 	struct tunnel_stream *s = of_chan(c);
 
-	if (!s->closed)
+	if (!s->closed && s->sent)
 		h2_stream_detach(&s->h2);
 	if (s->hb->h2_ready && s->hb->h2.out_n)
 		hbone_flush_later(s->hb);
@@ -394,5 +395,10 @@ void stream_send_waiting(struct hbone *hb)
 			continue;
 		}
 		s->sent = true;
+		/* Bytes of the application may go at once, and its end may have come already. */
+		if (s->shut)
+			h2_stream_end(&s->h2);
+		else if (s->chan.events)
+			s->chan.events->on_writable(s->chan.arg);
 	}
 }

@@ -49,6 +49,11 @@ void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 
 /* What becomes of a stream before it relays (afterwards: chan events). Exactly one of both is
  * called, never from inside the call that armed it; after on_fail the stream is gone. */
+/*
+ * A client may attach the chan before on_open and send at once ("early data"): the bytes go
+ * behind the request and the peer keeps them until its application has accepted, which saves a
+ * round trip for every connection. If it fails instead, they are lost with it.
+ */
 struct tunnel_stream_ops {
 	void (*on_open)(void *arg); /* client: the peer answered 200 */
 	/* status: the peer's answer, 0 if there was none. */
