@@ -86,7 +86,7 @@ const char lab_default_yaml[] =
 	"    start: before\n"
 	"    command: |\n"
 	"      get() { while :; do curl -s \"$@\" -o /dev/null || sleep 0.5; done; }\n"
-	"      get -4 http://echo.demo/3000000/10 &\n"
+	"      get -4 http://echo-1.demo:8080/3000000/10 &\n"
 	"      get -4 http://echo.demo/1400000/7 &\n"
 	"      get -6 http://echo.demo/1800000/9 &\n"
 	"      get -6 http://echo.demo/1000000/5 &\n"

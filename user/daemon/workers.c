@@ -28,7 +28,7 @@ int workers_start(struct daemon *d)
 		int r;
 
 		w->d = d;
-		snprintf(name, sizeof(name), "worker-%u", i);
+		snprintf(name, sizeof(name), "worker-%u", (unsigned)(uint8_t)i);
 		r = loop_new(&w->loop, name);
 		if (r == 0)
 			r = conn_worker_new(w->loop, &d->shared, i, &w->conns);
