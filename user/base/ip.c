@@ -133,12 +133,38 @@ int ip_parse_ep(struct str s, struct weft_ep *ret)
 	return 0;
 }
 
+static char *put_decimal(char *at, unsigned v)
+{
+	char digits[10];
+	size_t n = 0;
+
+	do {
+		digits[n++] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	while (n)
+		*at++ = digits[--n];
+	return at;
+}
+
+/* Addresses stand in every log line, so IPv4 does not go through printf. Gives the end. */
+static char *put_addr(char *at, const struct weft_addr *a)
+{
+	if (!ip_is_v4(a)) {
+		inet_ntop(AF_INET6, a->b, at, INET6_ADDRSTRLEN);
+		return at + strlen(at);
+	}
+	for (int i = 12; i < 16; i++) {
+		at = put_decimal(at, a->b[i]);
+		*at++ = '.';
+	}
+	*--at = '\0';
+	return at;
+}
+
 const char *ip_format(char *buf, const struct weft_addr *a)
 {
-	if (ip_is_v4(a))
-		inet_ntop(AF_INET, a->b + 12, buf, IP_TEXT_MAX);
-	else
-		inet_ntop(AF_INET6, a->b, buf, IP_TEXT_MAX);
+	put_addr(buf, a);
 	return buf;
 }
 
@@ -158,10 +184,16 @@ const char *ip_format_prefix(char *buf, const struct ip_prefix *p)
 
 const char *ip_format_ep(char *buf, const struct weft_ep *e)
 {
-	char a[IP_TEXT_MAX];
+	char *at = buf;
+	bool v6 = !ip_is_v4(&e->addr);
 
-	ip_format(a, &e->addr);
-	snprintf(buf, IP_TEXT_MAX, ip_is_v4(&e->addr) ? "%.46s:%u" : "[%.46s]:%u", a, e->port);
+	if (v6)
+		*at++ = '[';
+	at = put_addr(at, &e->addr);
+	if (v6)
+		*at++ = ']';
+	*at++ = ':';
+	*put_decimal(at, e->port) = '\0';
 	return buf;
 }
 

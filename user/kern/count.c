@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "weft/abi.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "io/netns.h"
 #include "kern/priv.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
+
+#define RING_GATHER_NS (20 * NS_PER_MS)
 
 void kern_totals_each(struct kern *k,
 		      void (*fn)(void *arg, const struct weft_total_key *key,
@@ -126,12 +129,24 @@ static int on_ring(void *arg, void *data, size_t n)
 	return 0;
 }
 
+static void on_ring_due(void *arg)
+{
+	struct kern *k = arg;
+
+	ring_buffer__consume(k->ring);
+	watch_set(&k->ring_watch, EPOLLIN);
+}
+
+/* The kernel wakes us for the first record of an empty ring only. Leaving it there for a
+ * moment makes one wake-up of many: at 10,000 connections a second that is the difference
+ * between a busy control thread and an idle one. The ring holds some 9,000 records. */
 static void on_ring_ready(void *arg, uint32_t events)
 {
 	struct kern *k = arg;
 
 	(void)events;
-	ring_buffer__consume(k->ring);
+	watch_set(&k->ring_watch, 0);
+	timer_set(k->ring_watch.loop, &k->ring_due, RING_GATHER_NS, on_ring_due, k);
 }
 
 int kern_events_start(struct kern *k, struct loop *loop,

@@ -286,6 +286,7 @@ void kern_close(struct kern **kp)
 		return;
 	*kp = NULL;
 	watch_del(&k->ring_watch);
+	timer_cancel(&k->ring_due);
 	ring_buffer__free(k->ring);
 	vec_for_each(l, &k->links) {
 		bpf_link__disconnect(l->link);

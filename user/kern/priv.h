@@ -22,6 +22,7 @@ struct kern {
 	VEC(struct kern_link) links;
 	struct ring_buffer *ring;
 	struct watch ring_watch;
+	struct timer ring_due;
 	void (*on_event)(void *arg, const struct weft_event *e);
 	void *on_event_arg;
 	int stats_fd;

@@ -40,20 +40,32 @@ static void put_z(struct out *o, const char *z)
 	put(o, z, strlen(z));
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 /* Bytes outside printable ASCII are written as code points, so the line is always UTF-8. */
 static void put_escaped(struct out *o, const char *s)
 {
-	for (; *s; s++) {
-		unsigned char c = (unsigned char)*s;
+	while (*s) {
+		size_t n = 0;
+		unsigned char c;
 		char esc[12];
 
+		while (is_plain((unsigned char)s[n]))
+			n++;
+		put(o, s, n);
+		s += n;
+		c = (unsigned char)*s;
+		if (!c)
+			return;
 		if (c == '"' || c == '\\')
 			snprintf(esc, sizeof(esc), "\\%c", c);
-		else if (c >= 0x20 && c < 0x7f)
-			snprintf(esc, sizeof(esc), "%c", c);
 		else
 			snprintf(esc, sizeof(esc), o->json ? "\\u%04x" : "\\u{%x}", c);
 		put_z(o, esc);
+		s++;
 	}
 }
 
@@ -88,13 +100,22 @@ static void field_text(struct out *o, const char *key, const char *value)
 	put_quoted(o, value);
 }
 
+static bool is_harmless(const char *s)
+{
+	for (; *s; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= ':') ||
+		      c == '.' || c == '[' || c == ']' || c == '-' || c == '_'))
+			return false;
+	}
+	return true;
+}
+
 /* Like field_text, without quotes in the text form where no quotes are needed. */
 static void field_bare(struct out *o, const char *key, const char *value)
 {
-	static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789.:[]-_";
-
-	if (o->json || !value || value[strspn(value, harmless)]) {
+	if (o->json || !value || !is_harmless(value)) {
 		field_text(o, key, value);
 		return;
 	}
@@ -114,10 +135,14 @@ static void field_ep(struct out *o, const char *key, const struct weft_ep *ep)
 static void field_u64(struct out *o, const char *key, uint64_t v)
 {
 	char text[24];
+	size_t at = sizeof(text);
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)v);
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
 	put_key(o, key);
-	put_z(o, text);
+	put(o, text + at, sizeof(text) - at);
 }
 
 static const char *pod_name(const struct workload *w)
