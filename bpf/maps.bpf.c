@@ -67,8 +67,8 @@ struct {
 	__type(value, struct weft_verdict);
 } weft_verdicts SEC(".maps");
 
-/* Live direct connections by 4-tuple. Written and deleted by sockops, read by sk_lookup and the
- * passive side. Full: the SYN finds no approval and lands on the plaintext listener, which
+/* Live direct connections by 4-tuple. Written and deleted by sockops, read by sk_lookup.
+ * Full: the SYN finds no approval and lands on the plaintext listener, which
  * knows no identity (fails closed under a strict policy); counted in approved_full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -3,9 +3,12 @@
  * sockops: what happens to a connection after connect4/6 decided it.
  *   TCP_CONNECT_CB       source port known, SYN not sent: leave the approval or the original
  *                        destination where the other side will look for it
- *   *_ESTABLISHED_CB     count it as opened; the passive side learns who the client is from
- *                        the approval
+ *   ACTIVE_ESTABLISHED   count it as opened
  *   STATE_CB -> CLOSE    fold the last bytes, count the end, take back what CONNECT_CB left
+ *
+ * A direct connection is recorded once, on its client's socket: both ends are in this kernel,
+ * so what one has sent the other has received, and weftd reports it for both pods. The
+ * server's socket is not touched at all.
  */
 #include "kern.h"
 #include "lib/addr.h"
@@ -130,44 +133,6 @@ static __always_inline void on_active(struct bpf_sock_ops *ctx)
 		count_opened(f);
 }
 
-static __always_inline void on_passive(struct bpf_sock_ops *ctx)
-{
-	__u64 cookie = bpf_get_netns_cookie(ctx);
-	struct weft_pod *pod = bpf_map_lookup_elem(&weft_pods, &cookie);
-	struct weft_flow_rec rec = {};
-	struct bpf_sock *sk = ctx->sk;
-	struct weft_ep local, remote;
-	struct weft_flow_value *f;
-	struct weft_approval *a;
-	struct weft_tuple t;
-
-	if (!pod || !sk)
-		return;
-	sockops_ends(ctx, &local, &remote);
-	tuple_set(&t, &remote, &local);
-	a = bpf_map_lookup_elem(&weft_approved, &t);
-	if (!a || !a->src)
-		return;
-	rec.src = a->src;
-	rec.dst = a->dst;
-	rec.service = a->service;
-	rec.epoch = a->epoch;
-	rec.slot = pod->slot;
-	rec.cookie = cookie;
-	rec.dialled = local;
-	rec.chosen = local;
-	rec.path = WEFT_PATH_DIRECT;
-	rec.reporter = WEFT_REPORTER_DESTINATION;
-	f = bpf_sk_storage_get(&weft_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!f)
-		return;
-	bpf_spin_lock(&f->lock);
-	f->r = rec;
-	bpf_spin_unlock(&f->lock);
-	count_opened(f);
-	watch_close(ctx);
-}
-
 static __always_inline __u8 end_reason(const struct sock *sk, const struct weft_flow_rec *r)
 {
 	int err = sk->sk_err;
@@ -276,9 +241,6 @@ int weft_sockops(struct bpf_sock_ops *ctx)
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		on_active(ctx);
-		break;
-	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
-		on_passive(ctx);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ctx->args[1] == BPF_TCP_CLOSE)

@@ -5,7 +5,7 @@
  *
  * weft_flow (sk_storage): one per socket of an enrolled pod that the hooks saw.
  * weft_approved: token that a connection was allowed by the connect hook, keyed by the 4-tuple
- *   as the destination sees it; read by sk_lookup and by the passive side's sockops.
+ *   as the destination sees it; read by sk_lookup.
  * weft_origdst: where a connection captured to port 15001 wanted to go, keyed by the captured
  *   connection's source; read by the relay.
  */

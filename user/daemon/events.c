@@ -54,16 +54,14 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	const struct snap *s = model_snap(d->model);
 	const struct workload *src = snap_workload_by_id(s, e->src);
 	const struct workload *dst = snap_workload_by_id(s, e->dst);
-	bool inbound = e->reporter == WEFT_REPORTER_DESTINATION;
 	struct rbac_result res = { .allow = true };
 	struct access_rec r = {
-		.inbound = inbound, .path = e->path, .reason = e->reason,
+		.path = e->path, .reason = e->reason,
 		.src = { .addr = source_addr(e, src), .port = e->tuple.sport },
 		.dst = { .addr = e->tuple.dst, .port = e->tuple.dport }, .dialled = e->dialled,
 		.src_w = src, .dst_w = dst, .service = snap_service_by_port_id(s, e->service, NULL),
 		/* Per-pod perspective: what the client sent is received by the server. */
-		.sent_bytes = inbound ? e->sent_bytes : e->received_bytes,
-		.received_bytes = inbound ? e->received_bytes : e->sent_bytes,
+		.sent_bytes = e->received_bytes, .received_bytes = e->sent_bytes,
 		.duration_ns = e->duration_ns,
 	};
 
@@ -77,5 +75,13 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 		record_drop(d, &r, res.policy);
 	if (!r.service && dst)
 		r.service = snap_service_of(s, dst, e->tuple.dport);
+	access_write_any(d->access, &r);
+	if (e->path != WEFT_PATH_DIRECT || e->reason == WEFT_REASON_CONNECT_FAILED)
+		return;
+	/* The same connection as the server's pod sees it: recorded once for both. */
+	r.inbound = true;
+	r.dialled = r.dst;
+	r.sent_bytes = e->sent_bytes;
+	r.received_bytes = e->received_bytes;
 	access_write_any(d->access, &r);
 }

@@ -89,10 +89,8 @@ struct flow_view {
 	uint64_t now_boot_ns;
 };
 
-static void flow_row(void *arg, const struct weft_flow_live *l)
+static void flow_row(struct flow_view *v, const struct weft_flow_live *l, bool inbound)
 {
-	struct flow_view *v = arg;
-	bool inbound = l->reporter == WEFT_REPORTER_DESTINATION;
 	const struct workload *src = snap_workload_by_id(v->s, l->src);
 	const struct workload *dst = snap_workload_by_id(v->s, l->dst);
 	const struct workload *own = inbound ? dst : src;
@@ -116,7 +114,7 @@ static void flow_row(void *arg, const struct weft_flow_live *l)
 	json_object_set_new(j, "path", json_string(path_name[l->path]));
 	set_ep(j, "src", &from);
 	set_ep(j, "dst", &to);
-	set_ep(j, "dialled", &l->dialled);
+	set_ep(j, "dialled", inbound ? &to : &l->dialled);
 	set_workload(j, "src", src, src ? src->identity : NULL);
 	set_workload(j, "dst", dst, dst ? dst->identity : NULL);
 	set_service(j, svc);
@@ -131,6 +129,14 @@ static void flow_row(void *arg, const struct weft_flow_live *l)
 	json_array_append_new(v->rows, j);
 }
 
+/* A direct connection is one record and two ends on this node. */
+static void flow_rows(void *arg, const struct weft_flow_live *l)
+{
+	flow_row(arg, l, false);
+	if (l->path == WEFT_PATH_DIRECT)
+		flow_row(arg, l, true);
+}
+
 json_t *view_connections(struct daemon *d)
 {
 	json_t *rows = json_array();
@@ -142,7 +148,7 @@ json_t *view_connections(struct daemon *d)
 
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		worker_call(&d->worker[i], worker_rows, rows);
-	kern_flows_each(d->kern, flow_row, &v);
+	kern_flows_each(d->kern, flow_rows, &v);
 	return json_pack("{s:o}", "connections", rows);
 }
 

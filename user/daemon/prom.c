@@ -44,14 +44,21 @@ static void kernel_row(void *arg, const struct weft_total_key *k, const struct w
 		.reason = k->reason,
 	};
 
-	/* The server's end of a direct connection says the same once more. */
-	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX &&
-	    k->reporter == WEFT_REPORTER_SOURCE)
+	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX)
 		f->ended[k->path][k->reason] += t->closed + t->failed;
 	/* Which services a pod belongs to is known even if its address was dialled. */
 	if (!l.service && l.dst && l.dst->n_services == 1)
 		l.service = snap_service_by_key(f->s, str_of(l.dst->services[0].key));
 	metrics_kernel_row(f->d->metrics, &l, t);
+	if (k->path == WEFT_PATH_DIRECT) {
+		/* Recorded once for both ends. What never reached the server is not its. */
+		struct weft_total at_server = *t;
+
+		at_server.failed = 0;
+		l.reporter = WEFT_REPORTER_DESTINATION;
+		if (t->opened || t->closed || t->sent_bytes || t->received_bytes)
+			metrics_kernel_row(f->d->metrics, &l, &at_server);
+	}
 }
 
 static void kernel_fill(void *arg)

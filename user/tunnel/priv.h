@@ -26,7 +26,7 @@
 /* Accepted connections of a worker that have not finished their handshake: each costs some
  * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
 #define HBONE_SHAKING_MAX 1024
-#define HBONE_SHAKING_PEER_MAX 128 /* of one address: a stranger must not use up the rest */
+#define HBONE_SHAKING_PEER_MAX 512 /* of one address: a stranger must not use up the rest */
 #define HBONE_WAITING_MAX 100 /* streams that wait for one connection to come up */
 
 enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED };

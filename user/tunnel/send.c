@@ -121,7 +121,7 @@ static void wake_blocked(struct hbone *hb)
 		struct tunnel_stream *s = list_first(&all, struct tunnel_stream, node);
 
 		list_del(&s->node);
-		if (s->relaying)
+		if (s->chan.events)
 			s->chan.events->on_writable(s->chan.arg);
 	}
 }
