@@ -21,12 +21,6 @@ struct dial {
 	struct weft_flow_rec rec;
 };
 
-static __always_inline int port_is_reserved(__u16 port)
-{
-	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT ||
-	       port == WEFT_PORT_HBONE;
-}
-
 static __always_inline enum act refuse(struct dial *d, __u8 reason)
 {
 	struct weft_event *e;
@@ -141,7 +135,7 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 	int loop = addr_is_loopback(&d->to.addr);
 	enum act found;
 
-	if (port_is_reserved(d->to.port) &&
+	if (weft_port_is_reserved(d->to.port) &&
 	    (self || loop || bpf_map_lookup_elem(&weft_addrs, &d->to.addr))) {
 		stat_inc(WEFT_STAT_CONNECT_RESERVED);
 		return refuse(d, WEFT_REASON_RESERVED_PORT);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 #pragma once
+#include <linux/types.h>
+
 /*
  * The one version number of the contract between the BPF programs, the daemon and the tools.
  * Raise it whenever the layout or the meaning of anything in include/weft/ changes: pins of
@@ -14,6 +16,13 @@
 #define WEFT_PORT_ADMIN 15000
 #define WEFT_PORT_METRICS 15020
 #define WEFT_PORT_READY 15021
+
+/* Ports that weftd listens on inside pods: nobody may dial them, from no side. */
+static inline int weft_port_is_reserved(__u16 port)
+{
+	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT ||
+	       port == WEFT_PORT_HBONE;
+}
 
 /* Mark and table of weftd's own in-pod sockets that carry the client's source address. Only
  * routing uses the mark; no privilege depends on it. */

@@ -119,8 +119,7 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 		c->service = service_get(svc);
 	}
 	*ret_status = 503;
-	if (c->chosen.port == WEFT_PORT_OUTBOUND || c->chosen.port == WEFT_PORT_PLAINTEXT ||
-	    c->chosen.port == WEFT_PORT_HBONE)
+	if (weft_port_is_reserved(c->chosen.port))
 		return "authority names a port of weftd";
 	return NULL;
 }

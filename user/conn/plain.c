@@ -56,8 +56,7 @@ static enum step stage_identify(struct conn *c)
 
 static enum step stage_authorize(struct conn *c)
 {
-	if (c->chosen.port == WEFT_PORT_OUTBOUND || c->chosen.port == WEFT_PORT_PLAINTEXT ||
-	    c->chosen.port == WEFT_PORT_HBONE)
+	if (weft_port_is_reserved(c->chosen.port))
 		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
 	if (conn_denied(c, true))
 		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",

@@ -45,7 +45,6 @@ int kern_pod_del(struct kern *k, uint64_t cookie);
 void kern_pod_each(struct kern *k, void (*fn)(void *arg, uint64_t cookie, const struct weft_pod *p),
 		   void *arg);
 int kern_listen_set(struct kern *k, const struct weft_addr *a, enum weft_listen_kind kind, int fd);
-void kern_listen_del(struct kern *k, const struct weft_addr *a, enum weft_listen_kind kind);
 /* sk_lookup in the netns behind fd; the link is pinned by cookie. */
 int kern_lookup_attach(struct kern *k, uint64_t cookie, int netns_fd);
 void kern_lookup_detach(struct kern *k, uint64_t cookie);

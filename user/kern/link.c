@@ -132,10 +132,17 @@ static bool tcx_good(const struct bpf_link_info *info, const void *arg)
 	return info->type == BPF_LINK_TYPE_TCX && info->tcx.ifindex == *(const uint32_t *)arg;
 }
 
-int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
+int kern_tcx_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
+		    uint32_t ifindex)
 {
 	const struct link_how how = { .attach = tcx_attach, .still_good = tcx_good,
 				      .arg = &ifindex };
+
+	return kern_link_ensure(k, prog, name, &how);
+}
+
+int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
+{
 	char name[64];
 	int r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), v,
 				     sizeof(*v), BPF_ANY);
@@ -143,7 +150,7 @@ int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *
 	if (r < 0)
 		return r;
 	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
-	return kern_link_ensure(k, k->skel->progs.weft_guard, name, &how);
+	return kern_tcx_ensure(k, k->skel->progs.weft_guard, name, ifindex);
 }
 
 void kern_guard_detach(struct kern *k, uint32_t ifindex)

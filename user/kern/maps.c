@@ -71,13 +71,6 @@ int kern_listen_set(struct kern *k, const struct weft_addr *a, enum weft_listen_
 	return bpf_map_update_elem(MAP_FD(k, weft_listen), &key, &value, BPF_ANY);
 }
 
-void kern_listen_del(struct kern *k, const struct weft_addr *a, enum weft_listen_kind kind)
-{
-	struct weft_listen_key key = { .addr = *a, .kind = kind };
-
-	bpf_map_delete_elem(MAP_FD(k, weft_listen), &key);
-}
-
 int kern_addr_set(struct kern *k, const struct weft_addr *a, const struct weft_wld *w)
 {
 	return bpf_map_update_elem(MAP_FD(k, weft_addrs), a, w, BPF_ANY);

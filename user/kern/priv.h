@@ -43,4 +43,7 @@ struct link_how {
 };
 int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
 		     const struct link_how *how);
+/* The same for tcx ingress of a device. */
+int kern_tcx_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
+		    uint32_t ifindex);
 void kern_link_drop(struct kern *k, const char *name);

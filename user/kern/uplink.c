@@ -17,16 +17,6 @@
 #include "weft/knob.h"
 #include "weft.skel.h"
 
-static struct bpf_link *tcx_attach(const struct bpf_program *prog, const void *arg)
-{
-	return bpf_program__attach_tcx(prog, (int)*(const uint32_t *)arg, NULL);
-}
-
-static bool tcx_good(const struct bpf_link_info *info, const void *arg)
-{
-	return info->type == BPF_LINK_TYPE_TCX && info->tcx.ifindex == *(const uint32_t *)arg;
-}
-
 /* A second copy of the object for libxdp, which has to load the program itself (as an
  * extension of its dispatcher); all maps are those of the first copy. */
 static struct bpf_object *object_for_xdp(struct kern *k)
@@ -115,8 +105,6 @@ int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode
 		       struct errbuf *err)
 {
 	uint32_t ifindex = if_nametoindex(ifname);
-	const struct link_how how = { .attach = tcx_attach, .still_good = tcx_good,
-				      .arg = &ifindex };
 	int r;
 
 	if (mode == UPLINK_OFF)
@@ -128,7 +116,7 @@ int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode
 		r = xdp_attach(k, ifindex, err);
 	} else {
 		xdp_remove_old(ifindex);
-		r = kern_link_ensure(k, k->skel->progs.weft_uplink_tcx, "link_uplink", &how);
+		r = kern_tcx_ensure(k, k->skel->progs.weft_uplink_tcx, "link_uplink", ifindex);
 		if (r < 0)
 			errbuf_set(err, r, "uplink: cannot attach tcx to %s: %s", ifname,
 				   log_strerror(r));
