@@ -218,6 +218,33 @@ static void deny_comes_before_allow_and_no_allow_means_yes(void **state)
 	}
 }
 
+static void the_result_names_the_rule_that_decided(void **state)
+{
+	static const struct {
+		const char *action, *rules;
+		int rule;
+	} rows[] = {
+		{ "Deny", "[[]]", 0 },
+		{ "Deny", "[[[{destinationPorts: [81]}]], [[]], [[]]]", 1 },
+		{ "Allow", "[[[{destinationPorts: [81]}]], [[{}]], [[{destinationPorts: [80]}]]]", 2 },
+		{ "Allow", "[]", -1 },
+		{ "Deny", "[]", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		_free_ char *text = str_printf("%spolicies:\n- {name: p, namespace: r, scope: Global, "
+					       "action: %s, rules: %s}\n", WORKLOADS(""),
+					       rows[i].action, rows[i].rules);
+		_mesh_ struct mesh m = mesh_of(text);
+		struct rbac_result res = check(&m, NULL, 80);
+
+		assert_int_equal(res.rule, rows[i].rule);
+		assert_string_equal(res.policy, rows[i].rule >= 0 ? "r/p" : "");
+		assert_false(res.missing);
+	}
+}
+
 static void strict_refuses_plaintext(void **state)
 {
 	_mesh_ struct mesh m = mesh_of(WORKLOADS("")
@@ -316,6 +343,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_condition_hits_what_it_names),
 		cmocka_unit_test(deny_comes_before_allow_and_no_allow_means_yes),
+		cmocka_unit_test(the_result_names_the_rule_that_decided),
 		cmocka_unit_test(strict_refuses_plaintext),
 		cmocka_unit_test(an_unknown_destination_is_denied),
 		cmocka_unit_test(facts_carry_the_identity_of_the_sender),

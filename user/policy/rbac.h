@@ -33,7 +33,9 @@ struct rbac_result {
 	/* "ns/name" of the policy that decided; "" when no policy did (no ALLOW exists, or none
 	 * matched). */
 	char policy[256];
-	bool explicit_deny; /* a DENY matched, as opposed to "no ALLOW did" */
+	int rule;     /* index of its rule that decided, from 0; -1 when no rule did */
+	bool explicit_deny; /* a DENY matched or "missing", as opposed to "no ALLOW did" */
+	bool missing;     /* the workload names this policy, and it does not exist */
 };
 
 void rbac_check(const struct snap *s, const struct facts *f, struct rbac_result *ret);
