@@ -54,6 +54,7 @@ struct world {
 	struct ident_store *ident;
 	struct tunnel *client, *server;
 	struct watch accept;
+	struct timer tick;
 	struct weft_ep listen;
 	int fd;
 	struct pair *pair[STREAMS_MAX];
@@ -364,6 +365,34 @@ static void a_hundred_and_thirty_connections_share_tunnels_of_a_hundred_streams(
 	assert_int_equal(st.streams, 0);
 }
 
+static void on_tick(void *arg)
+{
+	loop_stop_any(((struct world *)arg)->loop);
+}
+
+static void a_limited_tunnel_ends_with_its_last_connection_and_the_next_gets_another(void **state)
+{
+	struct world *w = *state;
+	struct tunnel_stats st;
+
+	tunnel_limit(w->client, 2);
+	for (size_t i = 0; i < 5; i++) {
+		apps_start(pair_new(w, SERVER, 5000, 300000));
+		loop_run(w->loop);
+	}
+	apps_join(w);
+	assert_int_equal(w->accepted, 5);
+	tunnel_stats(w->client, &st);
+	assert_int_equal(st.opened_conns, 3);
+	assert_int_equal(st.streams, 0);
+	/* Two are used up, the third has room. */
+	while (st.client_conns != 1) {
+		timer_set(w->loop, &w->tick, NS_PER_MS, on_tick, w);
+		loop_run(w->loop);
+		tunnel_stats(w->client, &st);
+	}
+}
+
 /* Twenty connections finish while one application does not read at all. */
 static void a_stalled_connection_does_not_hold_up_its_neighbours(void **state)
 {
@@ -444,6 +473,9 @@ int main(void)
 			a_connection_carries_every_byte_both_ways_and_half_closes, setup, teardown),
 		cmocka_unit_test_setup_teardown(
 			a_hundred_and_thirty_connections_share_tunnels_of_a_hundred_streams, setup,
+			teardown),
+		cmocka_unit_test_setup_teardown(
+			a_limited_tunnel_ends_with_its_last_connection_and_the_next_gets_another, setup,
 			teardown),
 		cmocka_unit_test_setup_teardown(
 			a_stalled_connection_does_not_hold_up_its_neighbours, setup, teardown),

@@ -38,6 +38,7 @@ struct conn_shared {
 	struct access_log *access;
 	struct drops *drops;
 	const char *node, *congestion; /* congestion: of legs that stay on the node, or NULL */
+	uint32_t tunnel_connections; /* that one tunnel carries in its life; 0: no limit */
 	_Atomic uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX]; /* relayed connections */
 	_Atomic uint64_t opened[WEFT_PATH_MAX];
 	/* All workers, complete before the first listener: accepting hands over to the idlest. */

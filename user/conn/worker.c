@@ -251,6 +251,7 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 		free(w);
 		return r;
 	}
+	tunnel_limit(w->tunnel, sh->tunnel_connections);
 	*ret = w;
 	return 0;
 }

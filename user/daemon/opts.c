@@ -99,6 +99,8 @@ static const struct optkey keys[] = {
 	  .help = "how packets that claim a local pod's address are dropped" },
 	{ "same_node", KEY_WORD, AT(same_node), .def = "direct", .words = same_node_words,
 	  .help = "path between pods of this node" },
+	{ "tunnel_connections", KEY_NUMBER, AT(tunnel_connections), .def = "0", .max = 1000000000,
+	  .help = "connections that a tunnel carries before another takes over; 0: no limit" },
 	{ "certificates", KEY_WORD, AT(certificates), .def = "ca", .words = certificates_words,
 	  .help = "embedded CA, or files somebody else renews" },
 	{ "certificates_dir", KEY_TEXT, AT(certificates_dir), .def = "/etc/weft/ca",

@@ -22,7 +22,7 @@ enum opts_same_node { OPTS_DIRECT, OPTS_MTLS, OPTS_SAME_NODE_MAX };
 enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 22
+#define OPTS_KEYS 23
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -41,6 +41,7 @@ struct opts {
 	char *local_congestion; /* "": the system's */
 
 	uint32_t workers;
+	uint32_t tunnel_connections; /* 0: no limit */
 	uint32_t uplink_guard; /* enum opts_guard */
 	uint32_t same_node; /* enum opts_same_node */
 	uint32_t certificates; /* enum opts_certificates */

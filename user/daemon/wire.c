@@ -210,6 +210,7 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.access = d->access;
 	d->shared.drops = d->drops;
 	d->shared.node = d->opts.node;
+	d->shared.tunnel_connections = d->opts.tunnel_connections;
 	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;
 	d->feed_defaults = (struct feed_defaults){ d->opts.trust_domain, d->opts.cluster };
 	d->n_workers = d->opts.workers < WORKERS_MAX ? d->opts.workers : WORKERS_MAX;

@@ -125,7 +125,7 @@ static void on_tick(void *arg)
 		hb->idle_since_ns = 0;
 	else if (!hb->idle_since_ns)
 		hb->idle_since_ns = now;
-	if (hb->idle_since_ns && (hb->draining || (!hb->server && now - hb->idle_since_ns >
+	if (hb->idle_since_ns && ((hb->draining && !hb->out_n) || (!hb->server && now - hb->idle_since_ns >
 									 HBONE_IDLE_NS))) {
 		hbone_close(hb, WEFT_REASON_OK, hb->draining ? "drained" : "idle");
 		return;
@@ -135,6 +135,12 @@ static void on_tick(void *arg)
 		hbone_flush_later(hb);
 	}
 	timer_set(hb->t->loop, &hb->timer, HBONE_PING_NS, on_tick, hb);
+}
+
+/* Not at once: what both sides still say about the last stream is read before. */
+void hbone_linger(struct hbone *hb)
+{
+	timer_set(hb->t->loop, &hb->timer, HBONE_LINGER_NS, on_tick, hb);
 }
 
 static void on_connected(struct hbone *hb)

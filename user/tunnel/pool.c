@@ -116,6 +116,10 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 	if (!s)
 		return -ENOMEM;
 	tunnel_stream_claim(s, ops, arg);
+	if (++hb->n_dialled == t->streams_max) {
+		pool_remove(hb);
+		hb->draining = true;
+	}
 	if (hb->phase == HBONE_READY) {
 		r = h2_conn_connect(&hb->h2, &s->h2, req);
 		if (r < 0) {
@@ -232,6 +236,11 @@ void tunnel_free(struct tunnel **tp)
 		free(t->bufs[i]);
 	free(t->rbuf);
 	free(t);
+}
+
+void tunnel_limit(struct tunnel *t, uint32_t streams_max)
+{
+	t->streams_max = streams_max;
 }
 
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret)

@@ -23,6 +23,7 @@
 #define HBONE_PING_NS (10 * NS_PER_S)
 #define HBONE_DEAD_NS (30 * NS_PER_S) /* nothing heard for so long, pings included */
 #define HBONE_IDLE_NS (300 * NS_PER_S)
+#define HBONE_LINGER_NS (50 * NS_PER_MS) /* from the last stream of a used up one to its end */
 /* Accepted connections of a worker that have not finished their handshake: each costs some
  * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
 #define HBONE_SHAKING_MAX 1024
@@ -57,6 +58,7 @@ struct hbone {
 	size_t in_n;
 	struct list waiting; /* client streams until READY */
 	size_t n_waiting;
+	uint32_t n_dialled; /* client: streams it was asked for so far */
 	struct list blocked; /* streams that found no room in out */
 	uint64_t last_rx_ns, idle_since_ns, last_ping_ns;
 	struct weft_ep local_ep, peer_ep;
@@ -95,6 +97,7 @@ struct tunnel {
 	uint8_t *bufs[TUNNEL_BUFS]; /* spare out buffers */
 	size_t n_bufs;
 	struct tunnel_stats stats;
+	uint32_t streams_max; /* of one client connection in its life; 0: no limit */
 	size_t n_shaking; /* server connections before READY */
 	struct list shaking;
 	/* Payload slices of one stream, collected while records are opened, so that the
@@ -115,6 +118,8 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
 void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);
 void hbone_flush_later(struct hbone *hb);
 int hbone_start(struct hbone *hb); /* watch the socket and begin */
+/* A used up connection has no streams any more: it ends soon. */
+void hbone_linger(struct hbone *hb);
 /* send.c */
 bool hbone_out_get(struct hbone *hb);
 size_t hbone_out_room(const struct hbone *hb);

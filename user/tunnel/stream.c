@@ -50,6 +50,9 @@ void stream_free(struct tunnel_stream *s)
 	}
 	hb->t->stats.streams--;
 	free(s);
+	if (hb->refs == 2 && hb->phase == HBONE_READY && hb->t->streams_max &&
+	    hb->n_dialled >= hb->t->streams_max)
+		hbone_linger(hb);
 	hbone_put(hb);
 }
 

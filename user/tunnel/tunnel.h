@@ -37,6 +37,10 @@ int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
 /* Closes everything; streams still claimed get on_fail or on_reset with SHUTDOWN. */
 void tunnel_free(struct tunnel **t);
 
+/* After so many streams a client connection takes no more and ends with the last of them;
+ * 0, as at the beginning: no limit. */
+void tunnel_limit(struct tunnel *t, uint32_t streams_max);
+
 struct tunnel_stats {
 	size_t client_conns, server_conns, streams;
 	uint64_t handshakes_ok, handshakes_failed, opened_conns;
