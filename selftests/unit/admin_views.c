@@ -98,20 +98,26 @@ static void a_service_row_has_ports_and_endpoints(void **state)
 
 static void a_policy_row_says_scope_and_action_in_words(void **state)
 {
+	char *warnings[] = { (char *)"not carried out" };
 	struct policy p[] = {
 		{ .ns = (char *)"demo", .name = (char *)"a", .scope = SCOPE_WORKLOAD, .n_rules = 2 },
 		{ .ns = (char *)"", .name = (char *)"b", .scope = SCOPE_GLOBAL,
 		  .action = ACTION_DENY, .dry_run = true },
+		{ .ns = (char *)"c", .name = (char *)"c", .scope = SCOPE_NAMESPACE,
+		  .action = ACTION_NONE, .warnings = warnings, .n_warnings = 1 },
 	};
-	struct policy *list[] = { &p[0], &p[1] };
-	struct snap s = { .policy = list, .n_policies = 2 };
+	struct policy *list[] = { &p[0], &p[1], &p[2] };
+	struct snap s = { .policy = list, .n_policies = 3 };
 
 	(void)state;
 	assert_rows(view_policies(&s),
 		    "[{\"namespace\": \"demo\", \"name\": \"a\", \"scope\": \"WorkloadSelector\","
-		    "\"action\": \"Allow\", \"dry_run\": false, \"rules\": 2},"
+		    "\"action\": \"Allow\", \"dry_run\": false, \"rules\": 2, \"warnings\": []},"
 		    "{\"namespace\": \"\", \"name\": \"b\", \"scope\": \"Global\","
-		    "\"action\": \"Deny\", \"dry_run\": true, \"rules\": 0}]");
+		    "\"action\": \"Deny\", \"dry_run\": true, \"rules\": 0, \"warnings\": []},"
+		    "{\"namespace\": \"c\", \"name\": \"c\", \"scope\": \"Namespace\","
+		    "\"action\": \"None\", \"dry_run\": false, \"rules\": 0,"
+		    "\"warnings\": [\"not carried out\"]}]");
 }
 
 static void an_empty_mesh_gives_empty_lists(void **state)

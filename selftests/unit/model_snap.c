@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The model: lookups, ids over several applies, endpoints, refusals, life of objects. */
+#include "model/policies.h"
 #include "unit/model_make.h"
 
 #include <errno.h>
@@ -38,12 +39,17 @@ static void refused(struct model *m, struct model_input *in, const char *name)
 	assert_non_null(strstr(err.text, name));
 }
 
+static size_t n_bound(const struct snap *s, const char *ns, const struct posting **ret)
+{
+	return policies_filed(s->policies, ns, ACTION_ALLOW, KEY_BOUND, 0, ret);
+}
+
 static void a_new_model_publishes_an_empty_snapshot(void **state)
 {
 	struct weft_addr a = make_addr("10.0.0.1");
 	cleanup_with(model_free) struct model *m = new_model();
 	const struct snap *s = model_snap(m);
-	struct policy *const *p;
+	const struct posting *p;
 
 	(void)state;
 	assert_non_null(s);
@@ -53,8 +59,8 @@ static void a_new_model_publishes_an_empty_snapshot(void **state)
 	assert_null(snap_service_by_vip(s, &a));
 	assert_null(snap_service_by_port_id(s, 1, NULL));
 	assert_null(snap_policy_by_key(s, STR("a/b")));
-	assert_int_equal(snap_policies_of_ns(s, NULL, &p), 0);
-	assert_int_equal(snap_policies_of_ns(s, "default", &p), 0);
+	assert_int_equal(n_bound(s, NULL, &p), 0);
+	assert_int_equal(n_bound(s, "default", &p), 0);
 }
 
 static void every_lookup_finds_its_object_and_only_that(void **state)
@@ -294,7 +300,7 @@ static void a_canonical_service_is_found_before_others_else_the_first(void **sta
 static void policies_are_listed_by_what_they_bind(void **state)
 {
 	cleanup_with(model_free) struct model *m = new_model();
-	struct policy *const *p;
+	const struct posting *p;
 	struct model_input in = { 0 };
 	const struct snap *s;
 
@@ -305,14 +311,58 @@ static void policies_are_listed_by_what_they_bind(void **state)
 	add_policy(&in, make_policy("a", "p4", SCOPE_NAMESPACE));
 	add_policy(&in, make_policy("b", "p5", SCOPE_NAMESPACE));
 	s = publish(m, &in);
-	assert_int_equal(snap_policies_of_ns(s, NULL, &p), 1);
-	assert_string_equal(p[0]->key, "root/p3");
-	assert_int_equal(snap_policies_of_ns(s, "a", &p), 1);
-	assert_string_equal(p[0]->key, "a/p4");
-	assert_int_equal(snap_policies_of_ns(s, "b", &p), 2);
-	assert_string_equal(p[1]->key, "b/p5");
-	assert_int_equal(snap_policies_of_ns(s, "aa", &p), 0);
-	assert_int_equal(snap_policies_of_ns(s, "root", &p), 0);
+	assert_int_equal(n_bound(s, NULL, &p), 1);
+	assert_string_equal(p[0].p->key, "root/p3");
+	assert_int_equal(n_bound(s, "a", &p), 1);
+	assert_string_equal(p[0].p->key, "a/p4");
+	assert_int_equal(n_bound(s, "b", &p), 2);
+	assert_string_equal(p[1].p->key, "b/p5");
+	assert_int_equal(n_bound(s, "aa", &p), 0);
+	assert_int_equal(n_bound(s, "root", &p), 0);
+}
+
+static void policies_change_alone_while_everything_else_is_shared(void **state)
+{
+	cleanup_with(model_free) struct model *m = new_model();
+	struct policy_change change[3] = { { .policy = make_policy("a", "p1", SCOPE_GLOBAL) },
+					   { .policy = make_policy("a", "p3", SCOPE_NAMESPACE) },
+					   { .key = "a/p2" } };
+	struct model_input in = { 0 };
+	const struct workload *w;
+	struct errbuf err = { 0 };
+	struct snap *s = NULL;
+	const struct posting *p;
+	uint64_t version;
+	size_t workloads;
+
+	(void)state;
+	add_workload(&in, make_workload("u1", "a", "10.0.0.1"));
+	add_policy(&in, make_policy("a", "p1", SCOPE_WORKLOAD));
+	add_policy(&in, make_policy("a", "p2", SCOPE_WORKLOAD));
+	in.workload[0]->policies = grown(NULL, 1, sizeof(char *));
+	in.workload[0]->policies[0] = str_dup(STR("a/p2"));
+	in.workload[0]->n_policies = 1;
+	w = publish(m, &in)->workload[0];
+	version = model_snap(m)->version;
+	assert_int_equal(snap_missing_policies(model_snap(m), &workloads), 0);
+	assert_int_equal(model_build_policies(m, change, 3, &err, &s), 0);
+	assert_non_null(snap_policy_by_key(model_snap(m), STR("a/p2")));
+	model_publish(m, s);
+	assert_ptr_equal(model_snap(m)->workload[0], w);
+	assert_ptr_equal(snap_workload_by_uid(s, STR("u1")), w);
+	assert_true(s->version > version);
+	assert_int_equal(s->n_policies, 2);
+	assert_null(snap_policy_by_key(s, STR("a/p2")));
+	assert_int_equal(snap_policy_by_key(s, STR("a/p1"))->scope, SCOPE_GLOBAL);
+	assert_int_equal(n_bound(s, NULL, &p), 1);
+	assert_int_equal(n_bound(s, "a", &p), 1);
+	assert_int_equal(snap_missing_policies(s, &workloads), 1);
+	assert_int_equal(workloads, 1);
+	/* One that is built and not published leaves the others alone. */
+	change[0] = (struct policy_change){ .key = "a/p1" };
+	assert_int_equal(model_build_policies(m, change, 1, &err, &s), 0);
+	snap_free(&s);
+	assert_int_equal(model_snap(m)->n_policies, 2);
 }
 
 static void a_workload_outlives_its_snapshot_while_it_is_referenced(void **state)
@@ -417,6 +467,7 @@ int main(void)
 		cmocka_unit_test(a_refused_first_input_uses_up_no_adopted_id),
 		cmocka_unit_test(a_canonical_service_is_found_before_others_else_the_first),
 		cmocka_unit_test(policies_are_listed_by_what_they_bind),
+		cmocka_unit_test(policies_change_alone_while_everything_else_is_shared),
 		cmocka_unit_test(a_workload_outlives_its_snapshot_while_it_is_referenced),
 		cmocka_unit_test(readers_never_see_a_freed_snapshot),
 		cmocka_unit_test(names_that_come_and_go_do_not_fill_the_memory_nor_change_those_that_stay),

@@ -180,6 +180,17 @@ static const char *scope_text(enum policy_scope scope)
 	return text[scope];
 }
 
+static const char *action_text(enum policy_action action)
+{
+	static const char *const text[] = {
+		[ACTION_ALLOW] = "Allow",
+		[ACTION_DENY] = "Deny",
+		[ACTION_NONE] = "None",
+	};
+
+	return text[action];
+}
+
 json_t *view_policies(const struct snap *s)
 {
 	_json_ json_t *list = json_array();
@@ -191,9 +202,10 @@ json_t *view_policies(const struct snap *s)
 
 		r |= set_text(row, "name", p->name);
 		r |= set_text(row, "scope", scope_text(p->scope));
-		r |= set_text(row, "action", p->action == ACTION_ALLOW ? "Allow" : "Deny");
+		r |= set_text(row, "action", action_text(p->action));
 		r |= json_object_set_new_nocheck(row, "dry_run", json_boolean(p->dry_run));
 		r |= set_u64(row, "rules", p->n_rules);
+		r |= set_texts(row, "warnings", p->warnings, p->n_warnings);
 		if (row_add(list, row, r) < 0)
 			return NULL;
 	}

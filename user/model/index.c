@@ -40,23 +40,30 @@ static void table_fini(struct index_table *t)
 	free(t->nodes);
 }
 
-void index_free(struct snap_index **px)
+struct snap_index *index_get(struct snap_index *x)
+{
+	atomic_fetch_add_explicit(&x->refs, 1, memory_order_relaxed);
+	return x;
+}
+
+bool index_put(struct snap_index **px)
 {
 	struct snap_index *x = TAKE_PTR(*px);
 
 	if (!x)
-		return;
+		return true;
+	if (atomic_fetch_sub_explicit(&x->refs, 1, memory_order_acq_rel) != 1)
+		return false;
 	table_fini(&x->addr);
 	table_fini(&x->uid);
 	table_fini(&x->pod);
 	table_fini(&x->vip);
 	table_fini(&x->hostname);
 	table_fini(&x->svc_key);
-	table_fini(&x->policy_key);
 	free(x->by_id);
 	free(x->by_port_id);
-	free(x->bound);
 	free(x);
+	return true;
 }
 
 static int add_addresses(struct snap_index *x, struct workload *w, struct errbuf *err)
@@ -165,44 +172,6 @@ static int build_services(struct snap *s, struct snap_index *x, struct errbuf *e
 	return build_shared_names(s, x);
 }
 
-/* GLOBAL before NAMESPACE, those by namespace; the file's order inside of each does not
- * matter to the answer, only to which policy is named as the one that decided. */
-static int bound_cmp(const void *va, const void *vb)
-{
-	const struct policy *a = *(struct policy *const *)va;
-	const struct policy *b = *(struct policy *const *)vb;
-	int r;
-
-	if (a->scope != b->scope)
-		return a->scope < b->scope ? -1 : 1;
-	r = a->scope == SCOPE_NAMESPACE ? strcmp(a->ns, b->ns) : 0;
-	return r ? r : strcmp(a->key, b->key);
-}
-
-static int build_policies(struct snap *s, struct snap_index *x, struct errbuf *err)
-{
-	int r;
-
-	x->bound = calloc(s->n_policies ? s->n_policies : 1, sizeof(struct policy *));
-	if (!x->bound || table_reserve(&x->policy_key, s->n_policies) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->n_policies; i++) {
-		struct policy *p = s->policy[i];
-
-		if (lookup_policy(x, str_of(p->key)))
-			return errbuf_set(err, -EEXIST, "policy '%s' is there twice", p->key);
-		r = table_add(&x->policy_key, hash_str(str_of(p->key)), p);
-		if (r < 0)
-			return r;
-		if (p->scope == SCOPE_WORKLOAD)
-			continue;
-		x->bound[x->n_bound++] = p;
-		x->n_global += p->scope == SCOPE_GLOBAL;
-	}
-	qsort(x->bound, x->n_bound, sizeof(struct policy *), bound_cmp);
-	return 0;
-}
-
 int index_build_keys(struct snap *s, struct errbuf *err)
 {
 	int r;
@@ -210,11 +179,10 @@ int index_build_keys(struct snap *s, struct errbuf *err)
 	s->index = calloc(1, sizeof(*s->index));
 	if (!s->index)
 		return -ENOMEM;
+	atomic_init(&s->index->refs, 1);
 	r = build_workloads(s, s->index, err);
 	if (r == 0)
 		r = build_services(s, s->index, err);
-	if (r == 0)
-		r = build_policies(s, s->index, err);
 	return r;
 }
 

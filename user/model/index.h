@@ -26,14 +26,12 @@ struct id_port {
 };
 
 struct snap_index {
+	_Atomic uint32_t refs; /* snapshots that have these workloads and services */
 	struct index_table addr, uid, pod;	   /* workloads */
 	struct index_table vip, hostname, svc_key; /* services */
-	struct index_table policy_key;
 	struct workload **by_id; /* sorted by id */
 	struct id_port *by_port_id; /* sorted by id */
 	size_t n_port_ids;
-	struct policy **bound; /* GLOBAL ones, then NAMESPACE ones sorted by namespace */
-	size_t n_bound, n_global;
 };
 
 /* Keys only: what model_build() needs before ids and endpoints are known. -EEXIST with the
@@ -41,4 +39,6 @@ struct snap_index {
 int index_build_keys(struct snap *s, struct errbuf *err);
 /* What needs the ids. */
 int index_build_ids(struct snap *s);
-void index_free(struct snap_index **px);
+struct snap_index *index_get(struct snap_index *x);
+/* True for the last one, who frees the workloads and services as well. */
+bool index_put(struct snap_index **px);

@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "model/policies.h"
+
 #define table_for_each(pos, t, hash)                                     \
 	for (struct hnode *pos = hmap_first(&(t)->map, (hash)); pos;     \
 	     pos = hmap_next_same(pos))
@@ -85,17 +87,6 @@ struct service *lookup_svc_key(const struct snap_index *x, struct str key)
 	return NULL;
 }
 
-struct policy *lookup_policy(const struct snap_index *x, struct str key)
-{
-	table_for_each(n, &x->policy_key, hash_str(key)) {
-		struct policy *p = table_obj(n);
-
-		if (str_eq(str_of(p->key), key))
-			return p;
-	}
-	return NULL;
-}
-
 struct workload *snap_workload_by_addr(const struct snap *s, const struct weft_addr *a)
 {
 	return lookup_addr(s->index, a);
@@ -128,7 +119,7 @@ struct service *snap_service_by_key(const struct snap *s, struct str key)
 
 struct policy *snap_policy_by_key(const struct snap *s, struct str key)
 {
-	return lookup_policy(s->index, key);
+	return policies_find(s->policies, key);
 }
 
 static int workload_id_find(const void *key, const void *elem)
@@ -194,25 +185,18 @@ struct service *snap_service_of(const struct snap *s, const struct workload *w,
 	return NULL;
 }
 
-size_t snap_policies_of_ns(const struct snap *s, const char *ns, struct policy *const **ret)
+size_t snap_missing_policies(const struct snap *s, size_t *ret_workloads)
 {
-	const struct snap_index *x = s->index;
-	size_t lo = x->n_global, hi = x->n_bound, end;
+	size_t names = 0, workloads = 0;
 
-	if (!ns) {
-		*ret = x->bound;
-		return x->n_global;
-	}
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		const struct workload *w = s->workload[i];
+		size_t before = names;
 
-		if (strcmp(x->bound[mid]->ns, ns) < 0)
-			lo = mid + 1;
-		else
-			hi = mid;
+		for (size_t k = 0; k < w->n_policies; k++)
+			names += !policies_find(s->policies, str_of(w->policies[k]));
+		workloads += names > before;
 	}
-	for (end = lo; end < x->n_bound && strcmp(x->bound[end]->ns, ns) == 0; end++)
-		;
-	*ret = x->bound + lo;
-	return end - lo;
+	*ret_workloads = workloads;
+	return names;
 }

@@ -21,4 +21,3 @@ struct workload *lookup_pod(const struct snap_index *x, const char *ns, const ch
 struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip);
 struct service *lookup_hostname(const struct snap_index *x, struct str hostname);
 struct service *lookup_svc_key(const struct snap_index *x, struct str key);
-struct policy *lookup_policy(const struct snap_index *x, struct str key);

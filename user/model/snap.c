@@ -16,6 +16,7 @@
 #include "model/ids.h"
 #include "model/index.h"
 #include "model/object.h"
+#include "model/policies.h"
 
 struct model {
 	struct snap *current; /* RCU */
@@ -34,10 +35,10 @@ void snap_free(struct snap **ps)
 	in = (struct model_input){
 		.workload = s->workload, .n_workloads = s->n_workloads,
 		.service = s->service,	 .n_services = s->n_services,
-		.policy = s->policy,	 .n_policies = s->n_policies,
 	};
-	index_free(&s->index);
-	model_input_drop(&in);
+	if (index_put(&s->index))
+		model_input_drop(&in);
+	policies_put(&s->policies);
 	free(s);
 }
 
@@ -92,6 +93,8 @@ static int service_defaults(struct service *svc)
 
 static int policy_defaults(struct policy *p)
 {
+	for (size_t i = 0; i < p->n_warnings; i++)
+		text_default(&p->warnings[i]);
 	text_default(&p->name);
 	text_default(&p->ns);
 	return key_default(&p->key, p->ns, p->name);
@@ -105,8 +108,6 @@ static int snap_defaults(struct snap *s)
 		r = workload_defaults(s->workload[i]);
 	for (size_t i = 0; r == 0 && i < s->n_services; i++)
 		r = service_defaults(s->service[i]);
-	for (size_t i = 0; r == 0 && i < s->n_policies; i++)
-		r = policy_defaults(s->policy[i]);
 	return r;
 }
 
@@ -206,22 +207,46 @@ static int check_capacity(const struct snap *s, struct errbuf *err)
 	return 0;
 }
 
+static void set_policies(struct snap *s, struct policies *p)
+{
+	s->policies = p;
+	s->policy = p->all;
+	s->n_policies = p->n;
+}
+
+static int index_policies(struct snap *s, struct policy *const *list, size_t n, struct errbuf *err)
+{
+	struct policies *p = NULL;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = policy_defaults(list[i]);
+	if (r == 0)
+		r = policies_build(list, n, err, &p);
+	if (r == 0)
+		set_policies(s, p);
+	return r;
+}
+
+static int build_failed(struct errbuf *err, int r)
+{
+	return errbuf_set(err, r, r == -ENOSPC ? "all ids are used up" : "out of memory");
+}
+
 int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret)
 {
+	cleanup_with(model_input_drop) struct model_input rest = *in; /* what is not the snapshot's */
 	cleanup_with(snap_free) struct snap *s = calloc(1, sizeof(*s));
 	int r;
 
-	if (!s) {
-		model_input_drop(in);
-		return errbuf_set(err, -ENOMEM, "out of memory");
-	}
-	s->workload = in->workload;
-	s->n_workloads = in->n_workloads;
-	s->service = in->service;
-	s->n_services = in->n_services;
-	s->policy = in->policy;
-	s->n_policies = in->n_policies;
 	*in = (struct model_input){ 0 };
+	if (!s)
+		return errbuf_set(err, -ENOMEM, "out of memory");
+	s->workload = TAKE_PTR(rest.workload);
+	s->n_workloads = rest.n_workloads;
+	s->service = TAKE_PTR(rest.service);
+	s->n_services = rest.n_services;
+	rest.n_workloads = rest.n_services = 0;
 
 	r = check_capacity(s, err);
 	if (r == 0)
@@ -229,13 +254,52 @@ int model_build(struct model *m, struct model_input *in, struct errbuf *err, str
 	if (r == 0)
 		r = index_build_keys(s, err);
 	if (r == 0)
+		r = index_policies(s, rest.policy, rest.n_policies, err);
+	if (r == 0)
 		r = resolve_endpoints(s);
 	if (r == 0)
 		r = give_ids(m, s);
 	if (r == 0)
 		r = index_build_ids(s);
 	if (r < 0)
-		return errbuf_set(err, r, r == -ENOSPC ? "all ids are used up" : "out of memory");
+		return build_failed(err, r);
+	s->version = ++m->version;
+	*ret = TAKE_PTR(s);
+	return 0;
+}
+
+/* One change: *set becomes the next version. */
+static int change_policy(struct policies **set, struct policy *p, const char *key)
+{
+	struct policies *next = NULL;
+	int r = p ? policy_defaults(p) : 0;
+
+	if (r == 0)
+		r = policies_replace(*set, str_of(p ? p->key : key), p, &next);
+	if (r < 0)
+		return r;
+	policies_put(set);
+	*set = next;
+	return 0;
+}
+
+int model_build_policies(struct model *m, struct policy_change *change, size_t n,
+			 struct errbuf *err, struct snap **ret)
+{
+	cleanup_with(snap_free) struct snap *s = calloc(1, sizeof(*s));
+	cleanup_with(policies_put) struct policies *set = policies_get(m->current->policies);
+	int r = s ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < n; i++) {
+		if (r == 0)
+			r = change_policy(&set, change[i].policy, change[i].key);
+		policy_put(&change[i].policy);
+	}
+	if (r < 0)
+		return build_failed(err, r);
+	*s = *m->current;
+	index_get(s->index);
+	set_policies(s, TAKE_PTR(set));
 	s->version = ++m->version;
 	*ret = TAKE_PTR(s);
 	return 0;

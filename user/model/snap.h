@@ -16,9 +16,10 @@ struct snap {
 	size_t n_workloads;
 	struct service **service;
 	size_t n_services;
-	struct policy **policy;
+	struct policy **policy; /* sorted by key */
 	size_t n_policies;
 	struct snap_index *index;
+	struct policies *policies;
 };
 
 struct model; /* the published snapshot plus the ids given so far */
@@ -58,6 +59,16 @@ void model_input_drop(struct model_input *in);
  * same id again; no id is ever given to two of them.
  */
 int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret);
+/*
+ * As model_build(), for policies only: everything else is what is published now, and shared
+ * with it. Takes the references in change (also on failure). Fast: see docs/performance.md.
+ */
+struct policy_change {
+	struct policy *policy; /* fresh; NULL: the one with this key is removed */
+	const char *key;       /* "ns/name", used if policy is NULL */
+};
+int model_build_policies(struct model *m, struct policy_change *change, size_t n,
+			 struct errbuf *err, struct snap **ret);
 void snap_free(struct snap **s); /* of one that was never published */
 /* Second phase: readers see it from now on; frees the old one after a grace period. The
  * calling thread must be registered with urcu-qsbr. */
@@ -81,6 +92,5 @@ struct service *snap_service_by_port_id(const struct snap *s, uint32_t id, uint1
 struct policy *snap_policy_by_key(const struct snap *s, struct str key);
 /* First service of w that maps a port to target_port, for labels of traffic to a pod address. */
 struct service *snap_service_of(const struct snap *s, const struct workload *w, uint16_t target_port);
-/* The policies that bind a whole namespace, or with NULL the whole mesh (scope GLOBAL): their
- * number, *ret is the first of an array. WORKLOAD policies are found by key only. */
-size_t snap_policies_of_ns(const struct snap *s, const char *ns, struct policy *const **ret);
+/* Names of workloads' policies that do not exist; workloads that have such. Walks the mesh. */
+size_t snap_missing_policies(const struct snap *s, size_t *ret_workloads);

@@ -119,7 +119,8 @@ struct rule {
 };
 
 enum policy_scope { SCOPE_GLOBAL, SCOPE_NAMESPACE, SCOPE_WORKLOAD };
-enum policy_action { ACTION_ALLOW, ACTION_DENY };
+/* NONE: this node cannot carry the policy out; it is there to be seen, with the reason. */
+enum policy_action { ACTION_ALLOW, ACTION_DENY, ACTION_NONE };
 
 struct policy {
 	struct hnode by_key; /* "namespace/name" */
@@ -130,6 +131,8 @@ struct policy {
 	bool dry_run;
 	struct rule *rules;
 	size_t n_rules;
+	char **warnings; /* what of it is not enforced as written, in sentences */
+	size_t n_warnings;
 };
 
 struct workload *workload_get(struct workload *w); /* NULL stays NULL */

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "model/policies.h"
 #include "policy/match.h"
 
 struct teller {
@@ -67,12 +68,12 @@ static bool is_named(const struct workload *w, size_t n, const char *key)
 static void tell_bound(const struct teller *t, const char *ns)
 {
 	const struct workload *dst = t->f->dst;
-	struct policy *const *p;
-	size_t n = snap_policies_of_ns(t->s, ns, &p);
+	const struct posting *at;
+	size_t n = policies_filed(t->s->policies, ns, ACTION_ALLOW, KEY_BOUND, 0, &at);
 
 	for (size_t i = 0; i < n; i++)
-		if (!is_named(dst, dst->n_policies, p[i]->key))
-			tell(t, p[i]->key, p[i]);
+		if (policy_binds(at[i].p, ns) && !is_named(dst, dst->n_policies, at[i].p->key))
+			tell(t, at[i].p->key, at[i].p);
 }
 
 void policy_explain(const struct snap *s, const struct facts *f, const struct explain_ops *ops,

@@ -6,46 +6,123 @@
 #include "policy/rbac.h"
 
 #include <stdio.h>
+#include <string.h>
 
+#include "model/policies.h"
 #include "policy/match.h"
 
 #define SPIFFE_SCHEME STR("spiffe://")
 
-/* What is known while the policies of a destination are gone through. */
-struct tally {
-	bool any_allow;
-	const struct policy *denied_by, *allowed_by;
-	int rule;
+/* What a connection is looked up by, made once. */
+struct lookup {
+	const struct snap *s;
+	const struct facts *f;
+	struct rule_key key[KEY_KINDS];
+	size_t n;
 };
 
-static void tally_add(struct tally *t, const struct policy *p, const struct facts *f)
+static void lookup_add(struct lookup *l, enum policy_key kind, uint64_t value)
 {
-	int rule;
-
-	if (p->dry_run)
-		return;
-	t->any_allow |= p->action == ACTION_ALLOW;
-	/* One that denies ends it; one that allows only awaits one that denies. */
-	if (t->denied_by || (p->action == ACTION_ALLOW && t->allowed_by))
-		return;
-	rule = policy_rule(p, f);
-	if (rule < 0)
-		return;
-	t->rule = rule;
-	if (p->action == ACTION_DENY)
-		t->denied_by = p;
-	else
-		t->allowed_by = p;
+	l->key[l->n++] = (struct rule_key){ kind, value };
 }
 
-static void tally_add_bound(struct tally *t, const struct snap *s, const char *ns,
-			    const struct facts *f)
+static void lookup_init(struct lookup *l, const struct snap *s, const struct facts *f)
 {
-	struct policy *const *p;
-	size_t n = snap_policies_of_ns(s, ns, &p);
+	*l = (struct lookup){ .s = s, .f = f };
+	lookup_add(l, KEY_ANY, 0);
+	lookup_add(l, KEY_PORT, key_port(f->dst_port));
+	lookup_add(l, KEY_NAMESPACE, key_text(f->has_identity ? f->id.ns : STR("")));
+	for (size_t i = 0; i < KEY_SOURCE_WIDTHS; i++)
+		lookup_add(l, (enum policy_key)(KEY_SOURCE + i), key_source(&f->src_ip, i));
+	if (!f->has_identity)
+		return;
+	lookup_add(l, KEY_PRINCIPAL, key_text(f->principal));
+	lookup_add(l, KEY_SERVICE_ACCOUNT, key_pair(f->id.ns, f->id.sa));
+}
 
-	for (size_t i = 0; i < n; i++)
-		tally_add(t, p[i], f);
+/* The first policy by key that is filed there and has a rule that holds, or best if that comes
+ * before. */
+static const struct policy *first_filed(const struct lookup *l, const char *ns,
+					enum policy_action action, const struct rule_key *key,
+					const struct policy *best)
+{
+	const struct posting *at;
+	size_t n = policies_filed(l->s->policies, ns, action, key->kind, key->value, &at);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct policy *p = at[i].p;
+
+		if (best && strcmp(best->key, p->key) <= 0)
+			break;
+		if (p->action == action && policy_binds(p, ns) &&
+		    rule_holds(&p->rules[at[i].rule], l->f, NULL))
+			return p;
+	}
+	return best;
+}
+
+/* The first policy of the scope, by key, that has this action and matches. */
+static const struct policy *first_bound(const struct lookup *l, const char *ns,
+					enum policy_action action)
+{
+	const struct policies *set = l->s->policies;
+	const struct policy *best = NULL;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (set->filed[ns != NULL][action][l->key[i].kind])
+			best = first_filed(l, ns, action, &l->key[i], best);
+	return best;
+}
+
+/* Of those that the workload names, in its order. */
+static const struct policy *first_named(const struct lookup *l, enum policy_action action)
+{
+	const struct workload *dst = l->f->dst;
+
+	for (size_t i = 0; i < dst->n_policies; i++) {
+		const struct policy *p = snap_policy_by_key(l->s, str_of(dst->policies[i]));
+
+		if (p && p->action == action && policy_decides(p) && policy_rule(p, l->f) >= 0)
+			return p;
+	}
+	return NULL;
+}
+
+static const struct policy *first_of(const struct lookup *l, enum policy_action action)
+{
+	const struct policy *p = first_named(l, action);
+
+	if (!p)
+		p = first_bound(l, NULL, action);
+	return p ? p : first_bound(l, l->f->dst->ns, action);
+}
+
+static bool scope_allows(const struct snap *s, const char *ns)
+{
+	const struct posting *at;
+	size_t n = policies_filed(s->policies, ns, ACTION_ALLOW, KEY_ALLOW, 0, &at);
+
+	return n && policy_binds(at->p, ns);
+}
+
+/* Is there any ALLOW policy that binds the destination, matching or not? */
+static bool any_allow(const struct snap *s, const struct workload *dst)
+{
+	for (size_t i = 0; i < dst->n_policies; i++) {
+		const struct policy *p = snap_policy_by_key(s, str_of(dst->policies[i]));
+
+		if (p && p->action == ACTION_ALLOW && policy_decides(p))
+			return true;
+	}
+	return scope_allows(s, NULL) || scope_allows(s, dst->ns);
+}
+
+static const char *first_missing(const struct snap *s, const struct workload *dst)
+{
+	for (size_t i = 0; i < dst->n_policies; i++)
+		if (!snap_policy_by_key(s, str_of(dst->policies[i])))
+			return dst->policies[i];
+	return NULL;
 }
 
 static void result_set(struct rbac_result *ret, bool allow, const char *policy, int rule)
@@ -57,49 +134,49 @@ static void result_set(struct rbac_result *ret, bool allow, const char *policy, 
 
 void rbac_check(const struct snap *s, const struct facts *f, struct rbac_result *ret)
 {
-	struct tally t = { 0 };
+	const struct policy *p;
+	const char *missing;
+	struct lookup l;
 
 	if (!f->dst) {
 		/* Without a destination nobody can say which policies bind it. */
 		result_set(ret, false, "", -1);
 		return;
 	}
-	for (size_t i = 0; i < f->dst->n_policies; i++) {
-		const struct policy *p = snap_policy_by_key(s, str_of(f->dst->policies[i]));
-
-		if (!p) {
-			result_set(ret, false, f->dst->policies[i], -1);
-			ret->missing = true;
-			return;
-		}
-		tally_add(&t, p, f);
+	/* Not what ztunnel does, which goes on without it: decisions/0013-unknown-policy.md. */
+	missing = first_missing(s, f->dst);
+	if (missing) {
+		result_set(ret, false, missing, -1);
+		ret->missing = true;
+		return;
 	}
-	tally_add_bound(&t, s, NULL, f);
-	tally_add_bound(&t, s, f->dst->ns, f);
-
-	if (t.denied_by)
-		result_set(ret, false, t.denied_by->key, t.rule);
-	else if (t.allowed_by)
-		result_set(ret, true, t.allowed_by->key, t.rule);
+	lookup_init(&l, s, f);
+	p = first_of(&l, ACTION_DENY);
+	if (!p && !any_allow(s, f->dst)) {
+		result_set(ret, true, "", -1);
+		return;
+	}
+	if (!p)
+		p = first_of(&l, ACTION_ALLOW);
+	if (p)
+		result_set(ret, p->action == ACTION_ALLOW, p->key, policy_rule(p, f));
 	else
-		result_set(ret, !t.any_allow, "", -1);
+		result_set(ret, false, "", -1);
 }
 
 void rbac_facts_of(const struct workload *src, const struct workload *dst, uint16_t port,
 		   struct facts *ret)
 {
-	struct str identity;
+	struct facts f = { .dst = dst, .dst_port = port };
+	struct str identity = str_of(src ? src->identity : "");
 
-	*ret = (struct facts){ .dst = dst, .dst_port = port };
-	if (!src)
-		return;
-	identity = str_of(src->identity);
-	if (!str_has_prefix(identity, SPIFFE_SCHEME))
-		return;
-	ret->has_identity = true;
-	ret->principal = (struct str){ identity.p + SPIFFE_SCHEME.n, identity.n - SPIFFE_SCHEME.n };
-	ret->id = (struct spiffe){ str_of(src->trust_domain), str_of(src->ns),
-				   str_of(src->service_account) };
+	/* Both forms of the identity come from one text, so they cannot disagree. */
+	if (src && spiffe_parse(identity, &f.id) == 0) {
+		f.has_identity = true;
+		f.principal = (struct str){ identity.p + SPIFFE_SCHEME.n,
+					    identity.n - SPIFFE_SCHEME.n };
+	}
+	*ret = f;
 }
 
 /* More address pairs than this are not worth comparing: the relay decides then. */

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The set of policies of a snapshot (policies.h): what is written into the table for each.
+ */
+#include "model/policies.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/own.h"
+#include "base/vec.h"
+
+/* Rules are filed under this many keys at most; one that has more is filed under KEY_ANY. */
+#define RULE_KEYS_MAX 256
+
+struct filing {
+	VEC(struct posting) list;
+	uint32_t (*filed)[2][2][KEY_KINDS]; /* NULL: not counted */
+	int sign;
+};
+
+static const char *scope_ns(const struct policy *p)
+{
+	return p->scope == SCOPE_GLOBAL ? NULL : p->ns;
+}
+
+static int file_rule(struct filing *f, struct policy *p, uint32_t rule)
+{
+	struct rule_key keys[RULE_KEYS_MAX];
+	size_t n = rule_keys(&p->rules[rule], keys, RULE_KEYS_MAX);
+	int r = 0;
+
+	if (n > RULE_KEYS_MAX) {
+		keys[0] = (struct rule_key){ KEY_ANY, 0 };
+		n = 1;
+	}
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		uint64_t h = key_hash(scope_ns(p), p->action, keys[i].kind, keys[i].value);
+
+		r = vec_push(&f->list, (struct posting){ h, p, rule, false });
+		(*f->filed)[p->scope != SCOPE_GLOBAL][p->action][keys[i].kind] += (uint32_t)f->sign;
+	}
+	return r;
+}
+
+static uint64_t name_hash(struct str key)
+{
+	return key_hash(NULL, ACTION_ALLOW, KEY_NAME, key_text(key));
+}
+
+/* Appends all postings of p. */
+static int file_policy(struct filing *f, struct policy *p)
+{
+	const char *ns = scope_ns(p);
+	int r = vec_push(&f->list, (struct posting){ name_hash(str_of(p->key)), p, 0, true });
+
+	if (r < 0 || p->scope == SCOPE_WORKLOAD)
+		return r;
+	r = vec_push(&f->list,
+		     (struct posting){ key_hash(ns, ACTION_ALLOW, KEY_BOUND, 0), p, 0, false });
+	if (r < 0 || !policy_decides(p))
+		return r;
+	if (p->action == ACTION_ALLOW)
+		r = vec_push(&f->list, (struct posting){ key_hash(ns, ACTION_ALLOW, KEY_ALLOW, 0),
+							 p, 0, false });
+	for (uint32_t i = 0; r == 0 && i < p->n_rules; i++)
+		r = file_rule(f, p, i);
+	return r;
+}
+
+struct policies *policies_get(struct policies *s)
+{
+	if (s)
+		atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+	return s;
+}
+
+void policies_put(struct policies **ps)
+{
+	struct policies *s = TAKE_PTR(*ps);
+
+	if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+		return;
+	postings_drop(&s->table);
+	free(s->all);
+	free(s);
+}
+
+static struct policies *policies_new(size_t n)
+{
+	cleanup_with(policies_put) struct policies *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	atomic_init(&s->refs, 1);
+	s->all = calloc(n ? n : 1, sizeof(struct policy *));
+	return s->all ? TAKE_PTR(s) : NULL;
+}
+
+static int by_key(const void *va, const void *vb)
+{
+	return strcmp((*(struct policy *const *)va)->key, (*(struct policy *const *)vb)->key);
+}
+
+int policies_build(struct policy *const *list, size_t n, struct errbuf *err, struct policies **ret)
+{
+	cleanup_with(policies_put) struct policies *s = policies_new(n);
+	struct filing f = { .sign = 1 };
+	int r = 0;
+
+	if (!s)
+		return -ENOMEM;
+	s->n = n;
+	if (n)
+		memcpy(s->all, list, n * sizeof(struct policy *));
+	qsort(s->all, n, sizeof(struct policy *), by_key);
+	for (size_t i = 1; i < n; i++)
+		if (strcmp(s->all[i - 1]->key, s->all[i]->key) == 0)
+			return errbuf_set(err, -EEXIST, "policy '%s' is there twice", s->all[i]->key);
+	f.filed = &s->filed;
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = file_policy(&f, s->all[i]);
+	if (r == 0)
+		r = postings_build(&s->table, f.list.p, f.list.n);
+	vec_fini(&f.list);
+	if (r == 0)
+		*ret = TAKE_PTR(s);
+	return r;
+}
+
+static int key_cmp(const struct policy *p, struct str key)
+{
+	int d = strncmp(p->key, key.p, key.n);
+
+	return d ? d : p->key[key.n] != '\0';
+}
+
+/* Where key is in the sorted list, or belongs. */
+static size_t place_of(const struct policies *s, struct str key, bool *ret_there)
+{
+	size_t lo = 0, hi = s->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+		int d = key_cmp(s->all[mid], key);
+
+		if (d == 0) {
+			*ret_there = true;
+			return mid;
+		}
+		if (d < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	*ret_there = false;
+	return lo;
+}
+
+static int table_replace(struct policies *s, struct policy *old, struct policy *p)
+{
+	struct filing gone = { .filed = &s->filed, .sign = -1 };
+	struct filing add = { .filed = &s->filed, .sign = 1 };
+	int r = old ? file_policy(&gone, old) : 0;
+
+	if (r == 0 && p)
+		r = file_policy(&add, p);
+	if (r == 0)
+		r = postings_change(&s->table, old, gone.list.p, gone.list.n, add.list.p, add.list.n);
+	vec_fini(&gone.list);
+	vec_fini(&add.list);
+	return r;
+}
+
+int policies_replace(const struct policies *from, struct str key, struct policy *p,
+		     struct policies **ret)
+{
+	cleanup_with(policies_put) struct policies *s = policies_new(from->n + 1);
+	bool there;
+	size_t at = place_of(from, key, &there);
+	struct policy **out;
+	int r;
+
+	BUG_ON(p && !str_eq(str_of(p->key), key));
+	if (!s)
+		return -ENOMEM;
+	out = s->all;
+	memcpy(out, from->all, at * sizeof(*out));
+	out += at;
+	if (p)
+		*out++ = p;
+	memcpy(out, from->all + at + there, (from->n - at - there) * sizeof(*out));
+	s->n = from->n - there + (p != NULL);
+	memcpy(s->filed, from->filed, sizeof(s->filed));
+	postings_share(&s->table, &from->table);
+	r = table_replace(s, there ? from->all[at] : NULL, p);
+	if (r == 0)
+		*ret = TAKE_PTR(s);
+	return r;
+}
+
+struct policy *policies_find(const struct policies *s, struct str key)
+{
+	const struct posting *p = NULL;
+	size_t n = postings_find(&s->table, name_hash(key), &p);
+
+	for (size_t i = 0; i < n; i++)
+		if (p[i].owner && str_eq(str_of(p[i].p->key), key))
+			return p[i].p;
+	return NULL;
+}
+
+size_t policies_bytes(const struct policies *s)
+{
+	return sizeof(*s) - sizeof(s->table) + postings_bytes(&s->table) +
+	       s->n * sizeof(struct policy *);
+}
