@@ -498,8 +498,10 @@ def hold(host, count, told, go):
 
 
 def short(host, number, count, parallel):
-    """COUNT connections of one byte each, PARALLEL at a time; none fails."""
+    """COUNT connections of one byte each, PARALLEL at a time; none fails. Says how long the
+    longest took, and how many took longer than a second, the first retransmission of a SYN."""
     left, errors, lock = [int(count)], [], threading.Lock()
+    longest, slow = [0.0], [0]
 
     def take():
         with lock:
@@ -508,10 +510,15 @@ def short(host, number, count, parallel):
 
     def work():
         while take() and not errors:
+            begin = time.monotonic()
             try:
                 with socket.create_connection((host, int(number)), timeout=PATIENCE) as s:
                     s.send(b"a")
                     expect(s.recv(10), b"a")
+                took = time.monotonic() - begin
+                with lock:
+                    longest[0] = max(longest[0], took)
+                    slow[0] += took > 1
             except (AssertionError, OSError) as e:
                 errors.append("with {} to go: {!r}".format(left[0], e))
 
@@ -522,6 +529,9 @@ def short(host, number, count, parallel):
         t.join()
     for e in errors:
         print(e)
+    if not errors:
+        print("{} connections, longest {:.0f} ms, {} longer than 1 s".format(
+            count, longest[0] * 1000, slow[0]))
     return 1 if errors else 0
 
 

@@ -107,6 +107,9 @@ static void the_defaults_are_those_of_the_documentation(void **state)
 	assert_int_equal(f->o.log_format, OPTS_TEXT);
 	assert_int_equal(f->o.log_level, LOG_INFO);
 	assert_string_equal(f->o.local_congestion, "reno");
+	assert_int_equal(f->o.aead, OPTS_AEAD_AUTO);
+	assert_int_equal(f->o.tunnel_ping_ns, 10000000000);
+	assert_int_equal(f->o.keepalive_ns, 180000000000);
 }
 
 static void flags_win_over_the_environment_and_that_over_the_file(void **state)
@@ -161,6 +164,9 @@ static void a_bad_value_names_file_line_and_key(void **state)
 	refused(f, "access_log: here\n", ":1: access_log \"here\" is not -, off or an absolute path");
 	refused(f, "uplink: an-interface-of-17\n", ":1: uplink");
 	refused(f, "local_congestion: \"a b\"\n", ":1: local_congestion");
+	refused(f, "aead: kernel\n", ":1: aead \"kernel\" is not auto, ipsec-mb or openssl");
+	refused(f, "tunnel_ping: 0s\n", ":1: tunnel_ping");
+	refused(f, "keepalive: 2d\n", ":1: keepalive");
 	refused(f, "node: \"a\\u0007\"\n", ":1: node has a control character");
 }
 

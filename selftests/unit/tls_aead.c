@@ -239,22 +239,41 @@ static void threads_use_their_keys_at_the_same_time(void **state)
 	}
 }
 
-/* The choice is made once per process, so this needs a process of its own: see main(). */
-static void the_environment_forces_openssl(void **state)
+/* The choice is made once per process, so these need a process of their own: see main(). */
+static void in_own_process(const char *engine, const char *expected)
 {
 	char self[PATH_MAX], cmd[PATH_MAX + 64], line[64] = "";
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	FILE *f;
 
-	(void)state;
 	assert_true(n > 0);
 	self[n] = '\0';
-	snprintf(cmd, sizeof(cmd), "WEFT_AEAD=openssl '%s' engine", self);
+	snprintf(cmd, sizeof(cmd), "'%s' %s", self, engine);
 	f = popen(cmd, "r");
 	assert_non_null(f);
 	assert_non_null(fgets(line, sizeof(line), f));
 	assert_int_equal(pclose(f), 0);
-	assert_string_equal(line, "openssl\n");
+	line[strcspn(line, "\n")] = '\0';
+	assert_string_equal(line, expected);
+}
+
+static void a_forced_engine_is_the_one_in_use(void **state)
+{
+	(void)state;
+	in_own_process("openssl", "openssl");
+	if (aead_engine_present(AEAD_IPSEC_MB))
+		in_own_process("ipsec-mb", aead_engine_name());
+}
+
+static void an_engine_in_use_is_not_changed(void **state)
+{
+	bool mb = aead_engine_present(AEAD_IPSEC_MB);
+
+	(void)state;
+	assert_non_null(aead_engine_name());
+	assert_int_equal(aead_engine_force(AEAD_OPENSSL), mb ? -EBUSY : 0);
+	assert_int_equal(aead_engine_force(AEAD_IPSEC_MB), mb ? 0 : -ENOTSUP);
+	assert_int_equal(aead_engine_force(AEAD_ENGINE_MAX), -ENOTSUP);
 }
 
 int main(int argc, char **argv)
@@ -268,10 +287,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_default_engine_serves_every_suite),
 		cmocka_unit_test(unknown_suites_and_engines_are_not_supported),
 		cmocka_unit_test(threads_use_their_keys_at_the_same_time),
-		cmocka_unit_test(the_environment_forces_openssl),
+		cmocka_unit_test(a_forced_engine_is_the_one_in_use),
+		cmocka_unit_test(an_engine_in_use_is_not_changed),
 	};
 
-	if (argc == 2 && strcmp(argv[1], "engine") == 0)
-		return puts(record_engine()) < 0;
+	if (argc == 2)
+		return aead_engine_force(strcmp(argv[1], "openssl") == 0 ? AEAD_OPENSSL
+									 : AEAD_IPSEC_MB) < 0 ||
+		       puts(record_engine()) < 0;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

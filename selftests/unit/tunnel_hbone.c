@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "h2/frame.h"
 #include "ident/ca.h"
 #include "ident/store.h"
 #include "io/loop.h"
@@ -247,6 +248,7 @@ static int setup(void **state)
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct ident_opts io = { .source = IDENT_CA, .node = "n1", .ttl_s = 3600 };
 	struct errbuf err = { 0 };
+	struct tunnel_opts o;
 
 	w->answer = 200;
 	snprintf(w->dir, sizeof(w->dir), "/tmp/weft-tu-XXXXXX");
@@ -258,8 +260,9 @@ static int setup(void **state)
 	assert_int_equal(ident_store_new(w->loop, &io, &err, &w->ident), 0);
 	assert_int_equal(ident_want(w->ident, CLIENT), 0);
 	assert_int_equal(ident_want(w->ident, SERVER), 0);
-	assert_int_equal(tunnel_new(w->loop, w->ident, NULL, &ops, w, &w->client), 0);
-	assert_int_equal(tunnel_new(w->loop, w->ident, NULL, &ops, w, &w->server), 0);
+	o = (struct tunnel_opts){ .loop = w->loop, .ident = w->ident, .ops = &ops, .arg = w };
+	assert_int_equal(tunnel_new(&o, &w->client), 0);
+	assert_int_equal(tunnel_new(&o, &w->server), 0);
 	w->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(w->fd, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(listen(w->fd, 100), 0);
@@ -393,27 +396,59 @@ static void a_limited_tunnel_ends_with_its_last_connection_and_the_next_gets_ano
 	}
 }
 
-/* Twenty connections finish while one application does not read at all. */
+/* Writes to an application's socket what it takes until nothing moves any more: the stream and
+ * all buffers on its way are full. */
+struct filler {
+	struct world *w;
+	struct timer timer;
+	int fd[2];
+	size_t sent;
+	unsigned still;
+};
+
+static void fill_on(void *arg)
+{
+	static const uint8_t junk[16384];
+	struct filler *f = arg;
+	size_t before = f->sent;
+	ssize_t n;
+
+	for (int i = 0; i < 2; i++)
+		while ((n = send(f->fd[i], junk, sizeof(junk), MSG_NOSIGNAL | MSG_DONTWAIT)) > 0)
+			f->sent += (size_t)n;
+	f->still = f->sent == before ? f->still + 1 : 0;
+	if (f->still == 20)
+		loop_stop_any(f->w->loop);
+	else
+		timer_set(f->w->loop, &f->timer, 2 * NS_PER_MS, fill_on, f);
+}
+
+/* One connection whose applications do not read is full in both directions; twenty others on
+ * the same tunnel carry everything to the last byte meanwhile. */
 static void a_stalled_connection_does_not_hold_up_its_neighbours(void **state)
 {
 	struct world *w = *state;
 	struct pair *stalled = pair_new(w, SERVER, 0, 0);
-	uint8_t junk[4096] = { 0 };
-	size_t sent = 0;
-	ssize_t n;
+	struct filler f = { .w = w, .fd = { stalled->client_app[0], stalled->server_app[0] } };
+	struct tunnel_stats st;
+	uint64_t there, back;
 
 	w->left -= 2; /* nobody waits for it */
-	assert_int_equal(fcntl(stalled->client_app[0], F_SETFL, O_NONBLOCK), 0);
+	fill_on(&f);
+	loop_run(w->loop);
+	there = stalled->client.from_fd;
+	back = stalled->server.from_fd;
+	/* A window and the buffers of two sockets each way, no more. */
+	assert_in_range(there, H2_WINDOW_DEFAULT, 4u << 20);
+	assert_in_range(back, H2_WINDOW_DEFAULT, 4u << 20);
 	for (size_t i = 0; i < 20; i++)
 		apps_start(pair_new(w, SERVER, 2000000, 1000000));
-	while ((n = send(stalled->client_app[0], junk, sizeof(junk), MSG_NOSIGNAL)) > 0)
-		sent += (size_t)n;
 	loop_run(w->loop);
 	apps_join(w);
-	while ((n = send(stalled->client_app[0], junk, sizeof(junk), MSG_NOSIGNAL)) > 0)
-		sent += (size_t)n;
-	/* One window of HTTP/2 and the buffers of the sockets, no more. */
-	assert_in_range(sent, 1, 4u << 20);
+	assert_int_equal(stalled->client.from_fd, there);
+	assert_int_equal(stalled->server.from_fd, back);
+	tunnel_stats(w->client, &st);
+	assert_int_equal(st.opened_conns, 1);
 	w->left = 2;
 	own_close(&stalled->client_app[0]);
 	own_close(&stalled->server_app[0]);

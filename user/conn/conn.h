@@ -39,6 +39,8 @@ struct conn_shared {
 	struct drops *drops;
 	const char *node, *congestion; /* congestion: of legs that stay on the node, or NULL */
 	uint32_t tunnel_connections; /* that one tunnel carries in its life; 0: no limit */
+	uint64_t tunnel_ping_ns;       /* see struct tunnel_opts */
+	uint32_t keepalive_s;
 	_Atomic uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX]; /* relayed connections */
 	_Atomic uint64_t opened[WEFT_PATH_MAX];
 	/* All workers, complete before the first listener: accepting hands over to the idlest. */

@@ -235,6 +235,15 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 		    struct conn_worker **ret)
 {
 	struct conn_worker *w = calloc(1, sizeof(*w));
+	const struct tunnel_opts o = {
+		.loop = loop,
+		.ident = sh->ident,
+		.kern = sh->kern,
+		.ping_ns = sh->tunnel_ping_ns,
+		.keepalive_s = sh->keepalive_s,
+		.ops = &conn_tunnel_ops,
+		.arg = w,
+	};
 	int r;
 
 	if (!w)
@@ -246,7 +255,7 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 	list_init(&w->conns);
 	list_init(&w->dead);
 	list_init(&w->listeners);
-	r = tunnel_new(loop, sh->ident, sh->kern, &conn_tunnel_ops, w, &w->tunnel);
+	r = tunnel_new(&o, &w->tunnel);
 	if (r < 0) {
 		free(w);
 		return r;

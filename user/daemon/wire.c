@@ -32,6 +32,7 @@
 #include "report/access.h"
 #include "report/drops.h"
 #include "report/metric.h"
+#include "tls/aead.h"
 
 /* By the driver's name; /sys shows the devices of the namespace it was mounted in. */
 static bool is_veth(const char *ifname)
@@ -93,6 +94,21 @@ static void on_mesh_apply(void *arg, const struct snap *s)
 	daemon_trim_later(d); /* applying touches much that traffic does not */
 }
 
+/* Before anything asks for a key. */
+static int start_records(struct daemon *d, struct errbuf *err)
+{
+	int r = 0;
+
+	if (d->opts.aead != OPTS_AEAD_AUTO)
+		r = aead_engine_force(d->opts.aead == OPTS_AEAD_OPENSSL ? AEAD_OPENSSL
+									: AEAD_IPSEC_MB);
+	if (r < 0)
+		return errbuf_set(err, r,
+				  "aead: ipsec-mb is not here: it needs x86-64 with AES and a build "
+				  "with libipsec-mb; set aead: auto");
+	return 0;
+}
+
 static int start_kernel(struct daemon *d, struct errbuf *err)
 {
 	const struct kern_opts ko = { .pin_dir = d->opts.pin_dir, .cgroup = d->opts.cgroup,
@@ -130,7 +146,8 @@ static int start_pods(struct daemon *d)
 	const struct pods_opts po = {
 		.kern = d->kern, .model = d->model, .ident = d->ident, .loop = d->loop,
 		.run_dir = d->opts.run_dir, .node = d->opts.node,
-		.congestion = d->shared.congestion, .on_listen = workers_listen,
+		.congestion = d->shared.congestion, .keepalive_s = d->shared.keepalive_s,
+		.on_listen = workers_listen,
 		.on_unlisten = workers_unlisten, .on_change = on_pods_change, .arg = d,
 	};
 	int r = pods_new(&po, &d->pods);
@@ -193,8 +210,10 @@ static int start_admin(struct daemon *d, struct errbuf *err)
 
 int daemon_start(struct daemon *d, struct errbuf *err)
 {
-	int r = start_kernel(d, err);
+	int r = start_records(d, err);
 
+	if (r == 0)
+		r = start_kernel(d, err);
 	if (r == 0)
 		r = model_new(&d->model);
 	if (r == 0)
@@ -212,6 +231,8 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.node = d->opts.node;
 	d->shared.tunnel_connections = d->opts.tunnel_connections;
 	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;
+	d->shared.tunnel_ping_ns = d->opts.tunnel_ping_ns;
+	d->shared.keepalive_s = (uint32_t)(d->opts.keepalive_ns / NS_PER_S);
 	d->feed_defaults = (struct feed_defaults){ d->opts.trust_domain, d->opts.cluster };
 	d->n_workers = d->opts.workers < WORKERS_MAX ? d->opts.workers : WORKERS_MAX;
 	r = workers_start(d);

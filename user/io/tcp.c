@@ -25,8 +25,7 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-#define KEEPALIVE_S 180
-#define KEEPALIVE_PROBES 9
+#define KEEPALIVE_PROBES 9u
 
 static int set_int(int fd, int level, int name, int value)
 {
@@ -43,8 +42,8 @@ static int socket_in(int netns_fd, int domain)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Lets the socket carry addresses that are not of this host. Needs CAP_NET_ADMIN (or _RAW). */
-/* Allows a source that is not ours, and routing it. */
+/* Lets the socket carry addresses that are not of this host, and have them routed. Needs
+ * CAP_NET_ADMIN (or _RAW). */
 static int set_foreign(int fd, int domain)
 {
 	return domain == AF_INET6 ? set_int(fd, SOL_IPV6, IPV6_TRANSPARENT, 1)
@@ -68,7 +67,7 @@ static int listen_family(const struct tcp_listen_opts *o, int domain)
 		r = set_foreign(fd, domain);
 	if (r < 0)
 		return r;
-	tcp_tune(fd);
+	tcp_tune(fd, o->keepalive_s);
 	if (o->congestion)
 		tcp_set_congestion(fd, o->congestion);
 	r = v6 ? bind(fd, (struct sockaddr *)&any6, sizeof(any6))
@@ -119,7 +118,7 @@ int tcp_connect(const struct tcp_connect_opts *o)
 	if (o->stays_here)
 		set_int(fd, SOL_TCP, TCP_NODELAY, 1);
 	else
-		tcp_tune(fd);
+		tcp_tune(fd, o->keepalive_s);
 	if (o->congestion)
 		tcp_set_congestion(fd, o->congestion);
 	if (o->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &o->mark, sizeof(o->mark)) < 0)
@@ -145,16 +144,17 @@ int tcp_connect_result(int fd)
 	return -err;
 }
 
-void tcp_tune(int fd)
+void tcp_tune(int fd, uint32_t keepalive_s)
 {
+	int each = (int)(keepalive_s ? keepalive_s : TCP_KEEPALIVE_S);
 	/* The same span as the probes take, for a peer that dies while data is on its way. */
-	int user_timeout_ms = KEEPALIVE_S * (1 + KEEPALIVE_PROBES) * 1000;
+	int user_timeout_ms = each * (1 + (int)KEEPALIVE_PROBES) * 1000;
 
 	/* A socket works without any of these, only less well. */
 	set_int(fd, SOL_TCP, TCP_NODELAY, 1);
 	set_int(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-	set_int(fd, SOL_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
-	set_int(fd, SOL_TCP, TCP_KEEPINTVL, KEEPALIVE_S);
+	set_int(fd, SOL_TCP, TCP_KEEPIDLE, each);
+	set_int(fd, SOL_TCP, TCP_KEEPINTVL, each);
 	set_int(fd, SOL_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
 	set_int(fd, SOL_TCP, TCP_USER_TIMEOUT, user_timeout_ms);
 }

@@ -14,6 +14,7 @@ struct tcp_listen_opts {
 	/* For accepted sockets, which inherit it together with what tcp_tune() sets; NULL: the
 	 * system's. */
 	const char *congestion;
+	uint32_t keepalive_s; /* of accepted sockets, see tcp_tune() */
 };
 /* Listens on [::]:port for both families, or 0.0.0.0 where there is no IPv6. Fd or -errno. */
 int tcp_listen(const struct tcp_listen_opts *o);
@@ -28,6 +29,7 @@ struct tcp_connect_opts {
 	uint16_t from_port;
 	uint32_t mark;   /* SO_MARK, 0 none */
 	const char *congestion;  /* e.g. "reno" for legs that stay on the node; NULL default */
+	uint32_t keepalive_s; /* see tcp_tune() */
 	bool stays_here; /* both ends are in one namespace: no keepalive, the kernel tells */
 	/* Called on the socket before connect(2) (to put it into weft_own); may be NULL. */
 	int (*prepare)(int fd, void *arg);
@@ -37,8 +39,11 @@ struct tcp_connect_opts {
 int tcp_connect(const struct tcp_connect_opts *o);
 int tcp_connect_result(int fd); /* SO_ERROR as 0 or -errno */
 
-/* TCP_NODELAY, keepalive (180 s, 180 s, 9) and TCP_USER_TIMEOUT to match. */
-void tcp_tune(int fd);
+#define TCP_KEEPALIVE_S 180u
+#define TCP_KEEPALIVE_MAX_S 28800u /* the kernel takes up to 32767 */
+/* TCP_NODELAY; keepalive: nine probes, the first after keepalive_s (0: TCP_KEEPALIVE_S) of
+ * silence and then one each keepalive_s; TCP_USER_TIMEOUT of the same span, ten times that. */
+void tcp_tune(int fd, uint32_t keepalive_s);
 void tcp_set_congestion(int fd, const char *name); /* best effort */
 void tcp_reset_on_close(int fd); /* SO_LINGER 0: close(2) sends RST */
 int tcp_local(int fd, struct weft_ep *ret);

@@ -129,6 +129,7 @@ static int open_listeners(struct pods *p, struct pod *pod, struct errbuf *err)
 	for (size_t i = 0; i < ARRAY_LEN(listen_port); i++) {
 		const struct tcp_listen_opts o = { .netns_fd = pod->local->netns_fd,
 						   .port = listen_port[i], .backlog = 4096,
+						   .keepalive_s = p->o.keepalive_s,
 						   .congestion = i == CONN_LISTEN_HBONE
 									 ? NULL : p->o.congestion };
 		int fd = tcp_listen(&o);

@@ -26,6 +26,7 @@ struct pods_opts {
 	struct loop *loop;
 	const char *run_dir, *node;
 	const char *congestion; /* of captured and plaintext legs, NULL: the system's */
+	uint32_t keepalive_s; /* of accepted connections, see tcp_tune() */
 	/* To every worker: serve this pod's socket / stop serving it (returns when all have
 	 * stopped, because the sockets are closed next). */
 	void (*on_listen)(void *arg, struct conn_local *l, enum conn_listen kind, int fd);

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Chooses the AEAD engine of the process and passes calls on to it. Used by tls/record; owns
- * the choice, made once under pthread_once, and nothing else.
+ * the choice, made once by the first who asks, and nothing else.
  */
 #include "tls/aead.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdlib.h>
+#include <stdatomic.h>
 
 #include <openssl/crypto.h>
 
 #include "base/own.h"
-#include "base/str.h"
 #include "tls/aead_engine.h"
 #include "tls/record.h"
 
@@ -22,24 +21,39 @@ static const struct aead_ops *const engine_ops[] = {
 };
 _Static_assert(ARRAY_LEN(engine_ops) == AEAD_ENGINE_MAX, "give every engine its calls");
 
-/* Written once, before pthread_once() lets anybody read it. */
+/* name is written once, before pthread_once() lets anybody read it; use once, by whoever asks
+ * first, and read without order: it guards nothing. */
 static struct {
 	pthread_once_t once;
-	enum aead_engine use;
+	_Atomic int use; /* enum aead_engine, AEAD_ENGINE_MAX until it is chosen */
 	const char *name[AEAD_ENGINE_MAX]; /* NULL: not there */
-} engine = { .once = PTHREAD_ONCE_INIT };
+} engine = { .once = PTHREAD_ONCE_INIT, .use = AEAD_ENGINE_MAX };
 
-static void engine_choose(void)
+static void engine_probe(void)
 {
-	const char *wish = getenv("WEFT_AEAD");
-
 	for (size_t i = 0; i < AEAD_ENGINE_MAX; i++)
 		engine.name[i] = engine_ops[i]->probe();
-	engine.use = AEAD_OPENSSL;
-	if (wish && str_eq(str_of(wish), STR("openssl")))
-		return;
-	if (engine.name[AEAD_IPSEC_MB])
-		engine.use = AEAD_IPSEC_MB;
+}
+
+static enum aead_engine engine_use(void)
+{
+	int use = AEAD_ENGINE_MAX;
+
+	pthread_once(&engine.once, engine_probe);
+	/* A failed exchange puts into use what another thread has chosen. */
+	if (atomic_compare_exchange_strong(
+		    &engine.use, &use, engine.name[AEAD_IPSEC_MB] ? AEAD_IPSEC_MB : AEAD_OPENSSL))
+		use = atomic_load(&engine.use);
+	return (enum aead_engine)use;
+}
+
+int aead_engine_force(enum aead_engine e)
+{
+	int use = AEAD_ENGINE_MAX;
+
+	if (!aead_engine_present(e))
+		return -ENOTSUP;
+	return atomic_compare_exchange_strong(&engine.use, &use, e) || use == (int)e ? 0 : -EBUSY;
 }
 
 size_t aead_key_len(uint16_t suite)
@@ -57,14 +71,15 @@ size_t aead_key_len(uint16_t suite)
 
 bool aead_engine_present(enum aead_engine e)
 {
-	pthread_once(&engine.once, engine_choose);
+	pthread_once(&engine.once, engine_probe);
 	return e < AEAD_ENGINE_MAX && engine.name[e];
 }
 
 const char *aead_engine_name(void)
 {
-	pthread_once(&engine.once, engine_choose);
-	return engine.name[engine.use] ? engine.name[engine.use] : "none";
+	const char *name = engine.name[engine_use()];
+
+	return name ? name : "none";
 }
 
 int aead_new_on(enum aead_engine e, uint16_t suite, const uint8_t *key, struct aead **ret)
@@ -76,11 +91,10 @@ int aead_new_on(enum aead_engine e, uint16_t suite, const uint8_t *key, struct a
 
 int aead_new(uint16_t suite, const uint8_t *key, struct aead **ret)
 {
-	int r;
+	enum aead_engine e = engine_use();
+	int r = aead_new_on(e, suite, key, ret);
 
-	pthread_once(&engine.once, engine_choose);
-	r = aead_new_on(engine.use, suite, key, ret);
-	if (r == -ENOTSUP && engine.use != AEAD_OPENSSL)
+	if (r == -ENOTSUP && e != AEAD_OPENSSL)
 		r = aead_new_on(AEAD_OPENSSL, suite, key, ret);
 	return r;
 }

@@ -2,9 +2,10 @@
 #pragma once
 /*
  * One AEAD key of TLS 1.3, expanded once and used for every record of a direction. Used by
- * tls/record only. Two engines stand behind it: libipsec-mb (x86-64 with AES instructions, the
+ * tls/record; daemon/ may force the engine. Two engines stand behind it: libipsec-mb (x86-64 with AES instructions, the
  * GCM suites) and OpenSSL EVP (everything). The engine is chosen at the first call and kept
- * for the life of the process; that choice is the room's only global state and thread safe.
+ * for the life of the process; that choice is the room's only global state and thread safe. A
+ * suite that the chosen engine cannot do (ChaCha20-Poly1305) is done by OpenSSL.
  * A key belongs to one thread at a time.
  */
 #include <stdbool.h>
@@ -22,7 +23,11 @@ struct aead;
 /* Length of the key of a suite (enum record_suite), 0 for a suite that is not known. */
 size_t aead_key_len(uint16_t suite);
 bool aead_engine_present(enum aead_engine e);
-/* "openssl", "ipsec-mb avx512": what aead_new() takes. WEFT_AEAD=openssl forces OpenSSL. */
+/* Makes e the engine of the process, whatever this machine would choose. Before the first call
+ * of any other function here but aead_engine_present(): 0, -ENOTSUP: this machine has no such
+ * engine, -EBUSY: another one is in use already. */
+int aead_engine_force(enum aead_engine e);
+/* "openssl", "ipsec-mb avx512": what aead_new() takes. */
 const char *aead_engine_name(void);
 
 /* key has aead_key_len(suite) bytes. 0, -ENOTSUP unknown suite, -ENOMEM. */

@@ -56,8 +56,7 @@ struct record {
 	uint16_t update_run; /* KeyUpdates among them */
 };
 
-/* Name of the engine in use ("ipsec-mb avx512", "openssl"); chosen once per process, OpenSSL
- * can be forced by WEFT_AEAD=openssl. */
+/* Name of the engine in use ("ipsec-mb avx512", "openssl"); chosen once per process. */
 const char *record_engine(void);
 
 /* Sets both directions from traffic secrets (copied). 0, -ENOTSUP unknown suite, -EINVAL wrong

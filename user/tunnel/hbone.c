@@ -107,17 +107,17 @@ void hbone_flush_later(struct hbone *hb)
 		task_defer(hb->t->loop, &hb->flush, hbone_flush, hb);
 }
 
-/* Every ten seconds: is the peer alive, is the connection still needed? */
+/* Every ping_ns: is the peer alive, is the connection still needed? */
 static void on_tick(void *arg)
 {
 	struct hbone *hb = arg;
-	uint64_t now = loop_now(hb->t->loop);
+	uint64_t now = loop_now(hb->t->loop), span = hb->t->ping_ns;
 
 	if (hb->phase != HBONE_READY) {
 		hbone_close(hb, WEFT_REASON_TIMEOUT, "no TLS handshake within 10 s");
 		return;
 	}
-	if (now - hb->last_rx_ns > HBONE_DEAD_NS) {
+	if (now - hb->last_rx_ns > HBONE_DEAD * span) {
 		hbone_close(hb, WEFT_REASON_TUNNEL_LOST, "the peer does not answer pings");
 		return;
 	}
@@ -130,11 +130,11 @@ static void on_tick(void *arg)
 		hbone_close(hb, WEFT_REASON_OK, hb->draining ? "drained" : "idle");
 		return;
 	}
-	if (now - hb->last_rx_ns >= HBONE_PING_NS) {
+	if (now - hb->last_rx_ns >= span) {
 		h2_conn_ping(&hb->h2, now);
 		hbone_flush_later(hb);
 	}
-	timer_set(hb->t->loop, &hb->timer, HBONE_PING_NS, on_tick, hb);
+	timer_set(hb->t->loop, &hb->timer, span, on_tick, hb);
 }
 
 /* Not at once: what both sides still say about the last stream is read before. */

@@ -72,6 +72,7 @@ static int own_mark(int fd, void *arg)
 static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
 {
 	const struct tcp_connect_opts o = { .netns_fd = d->netns_fd, .to = d->to,
+					    .keepalive_s = t->keepalive_s,
 					    .prepare = own_mark, .prepare_arg = t->kern };
 	int fd = tcp_connect(&o), r;
 	struct hbone *hb;
@@ -195,8 +196,7 @@ void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local)
 	}
 }
 
-int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
-	       const struct tunnel_ops *ops, void *arg, struct tunnel **ret)
+int tunnel_new(const struct tunnel_opts *o, struct tunnel **ret)
 {
 	struct tunnel *t = calloc(1, sizeof(*t));
 
@@ -207,11 +207,13 @@ int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
 		free(t);
 		return -ENOMEM;
 	}
-	t->loop = loop;
-	t->ident = ident;
-	t->kern = kern;
-	t->ops = ops;
-	t->arg = arg;
+	t->loop = o->loop;
+	t->ident = o->ident;
+	t->kern = o->kern;
+	t->ops = o->ops;
+	t->arg = o->arg;
+	t->ping_ns = o->ping_ns ? o->ping_ns : HBONE_PING_NS;
+	t->keepalive_s = o->keepalive_s;
 	list_init(&t->conns);
 	list_init(&t->dead);
 	list_init(&t->shaking);

@@ -21,7 +21,7 @@
 
 #define HBONE_HANDSHAKE_NS (10 * NS_PER_S)
 #define HBONE_PING_NS (10 * NS_PER_S)
-#define HBONE_DEAD_NS (30 * NS_PER_S) /* nothing heard for so long, pings included */
+#define HBONE_DEAD 3u /* spans of ping_ns without a byte from the peer, pings included */
 #define HBONE_IDLE_NS (300 * NS_PER_S)
 #define HBONE_LINGER_NS (50 * NS_PER_MS) /* from the last stream of a used up one to its end */
 /* Accepted connections of a worker that have not finished their handshake: each costs some
@@ -91,6 +91,8 @@ struct tunnel {
 	struct kern *kern;
 	const struct tunnel_ops *ops;
 	void *arg;
+	uint64_t ping_ns;
+	uint32_t keepalive_s;
 	struct list conns, dead; /* dead: closed, freed later in the turn */
 	struct hmap pool;
 	uint8_t *rbuf;

@@ -31,9 +31,20 @@ struct tunnel_ops {
 	void (*local_put)(void *arg, void *local);
 };
 
-/* kern may be NULL: then sockets are not marked as our own (no hooks are attached). */
-int tunnel_new(struct loop *loop, struct ident_store *ident, struct kern *kern,
-	       const struct tunnel_ops *ops, void *arg, struct tunnel **ret);
+struct tunnel_opts {
+	struct loop *loop;
+	struct ident_store *ident;
+	struct kern *kern; /* NULL: sockets are not marked as our own (no hooks are attached) */
+	/* Silence after which a peer is pinged; after three times that it is given up, noticed
+	 * at most one such span later. 0: 10 s. */
+	uint64_t ping_ns;
+	uint32_t keepalive_s; /* of the client's sockets, see tcp_tune() */
+	const struct tunnel_ops *ops;
+	void *arg; /* of ops */
+};
+
+/* Keeps a copy of o. 0 or -ENOMEM. */
+int tunnel_new(const struct tunnel_opts *o, struct tunnel **ret);
 /* Closes everything; streams still claimed get on_fail or on_reset with SHUTDOWN. */
 void tunnel_free(struct tunnel **t);
 
