@@ -42,13 +42,32 @@ $(foreach p,$(fuzz_progs),$(eval $(call test_prog,$(p),$(p:$(B)/%=selftests/%.c)
 $(foreach p,$(bpftest_progs),$(eval $(call test_prog,$(p),$(p:$(B)/bpftest/%=selftests/bpf/%.c),\
 	$(BPFTEST_HELP:%.c=$(B)/%.o) $(LIB_OBJ),)))
 
+# The evaluator as a filter, for the comparison with the reference in selftests/policy/.
+POLICY_EVAL := $(B)/policy-evaluate
+$(B)/selftests/policy/%.o: selftests/policy/%.c $(B)/.opts | $(gen_headers)
+	$(call say,CC,$<)mkdir -p $(@D) && \
+		$(CC) $(CPPFLAGS_ALL) -Iselftests $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(POLICY_EVAL): $(B)/selftests/policy/evaluate.o \
+	$(filter $(patsubst %,$(B)/user/%/%,$(upto_policy)),$(LIB_OBJ))
+	$(call say,LD,$@)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
+deps += $(B)/selftests/policy/evaluate.d
+
 ##@ Tests
-.PHONY: test unit fuzz net bpftest unit-progs fuzz-progs bpftest-progs
+.PHONY: mutation policy-evaluate policy-check test unit fuzz net bpftest unit-progs fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
 bpftest-progs: $(bpftest_progs)
 
 run_tests = O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) selftests/run.sh
+
+POLICY_PAIRS ?= 1000000
+POLICY_SEED ?= 1
+policy-evaluate: $(POLICY_EVAL)
+policy-check: $(POLICY_EVAL) ## compare the policy evaluator with the reference, POLICY_PAIRS=1000000
+	@selftests/policy/check.py --evaluator $(POLICY_EVAL) --pairs $(POLICY_PAIRS) --seed $(POLICY_SEED)
+
+mutation: ## turn conditions of the policy evaluator around: each must make a test fail
+	@selftests/policy/mutate.py
 
 test: ## everything: set-up, both compilers, lint, unit, bpf, net, fuzz (root)
 	@$(run_tests) all

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs test stages and counts: selftests/run.sh all|build|lint|unit|bpf|net|fuzz ...
+# Runs test stages and counts: selftests/run.sh all|build|lint|unit|policy|bpf|net|fuzz ...
 #
 # One line per test, output only of failures; the last line of all is "N passed, N failed" or
 # "N passed, N failed, N skipped", and the exit status is 0 only if nothing failed. Programs
@@ -9,7 +9,7 @@
 # failure; a program that speaks TAP counts once per test in it.
 #
 # Environment: O (build folder), FUZZ_SECONDS, ONLY (only tests whose name has this in it),
-# JOBS (parallel compilers, unit tests and fuzzers), WERROR, TEST_TIMEOUT (seconds per test).
+# POLICY_PAIRS, JOBS (parallel compilers, unit tests and fuzzers), WERROR, TEST_TIMEOUT (seconds per test).
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -213,6 +213,14 @@ stage_unit()
 	run_programs unit "$dir/unit" "$JOBS" 120
 }
 
+# The evaluator of policies against the one in selftests/policy/reference.py.
+stage_policy()
+{
+	build_for policy policy-evaluate
+	run_test policy the_evaluator_agrees_with_the_reference 600 selftests/policy/check.py \
+		--evaluator "$O/policy-evaluate" --pairs "${POLICY_PAIRS:-1000000}"
+}
+
 stage_bpf()
 {
 	is_root || { result SKIP bpf "needs root"; return; }
@@ -264,7 +272,7 @@ stage_fuzz()
 run_stage()
 {
 	case $1 in
-	build | lint | unit | bpf | net | fuzz)
+	build | lint | unit | policy | bpf | net | fuzz)
 		echo "== $1"
 		"stage_$1"
 		;;
@@ -272,7 +280,7 @@ run_stage()
 		WERROR=1
 		echo '== set-up'
 		tools/setup.sh || { result FAIL set-up; return; }
-		for stage in build lint unit bpf net fuzz; do
+		for stage in build lint unit policy bpf net fuzz; do
 			run_stage "$stage"
 		done
 		;;
