@@ -191,6 +191,7 @@ static inline void fuzz_check(struct fuzz *z)
 {
 	uint64_t sum = (uint64_t)z->c.st.recv_window + z->c.st.unacked + z->c.st.data_left +
 		       z->c.st.pad_left;
+	uint64_t grown = 0;
 
 	hmap_for_each(node, &z->c.streams) {
 		struct h2_stream *s = container_of(node, struct h2_stream, by_id);
@@ -198,10 +199,11 @@ static inline void fuzz_check(struct fuzz *z)
 
 		if (z->c.st.data_stream == s->st.id)
 			own += z->c.st.data_left + z->c.st.pad_left;
-		BUG_ON(own != z->c.st.stream_window);
+		BUG_ON(own < z->c.st.stream_window || own > z->c.limits.stream_window_max);
+		grown += own - z->c.st.stream_window;
 		sum += s->st.held;
 	}
-	BUG_ON(sum != z->c.st.conn_window);
+	BUG_ON(sum != z->c.st.conn_window || grown != z->c.grown);
 	BUG_ON(z->c.n_streams > FUZZ_STREAMS || z->c.n_exchange > z->c.n_streams);
 }
 

@@ -442,20 +442,59 @@ def case_method(authority, *methods):
         print(p.verdict(stream=sid), flush=True)
 
 
+class Windows:
+    """What we may send: the peer's windows, kept up to date by what was read."""
+
+    def __init__(self):
+        self.conn = self.first = 65535
+        self.grown = {}
+        self.sent = {}
+
+    def see(self, f):
+        kind, flags, stream, payload = f
+        if kind == WINDOW:
+            n = struct.unpack("!I", payload)[0]
+            if stream:
+                self.grown[stream] = self.grown.get(stream, 0) + n
+            else:
+                self.conn += n
+        elif kind == SETTINGS and not flags & ACK:
+            for i in range(0, len(payload), 6):
+                k, v = struct.unpack("!HI", payload[i:i + 6])
+                if k == 4:
+                    self.first = v
+
+    def room(self, stream):
+        own = self.first + self.grown.get(stream, 0) - self.sent.get(stream, 0)
+        return max(0, min(self.conn, own))
+
+    def take(self, stream, n):
+        self.conn -= n
+        self.sent[stream] = self.sent.get(stream, 0) + n
+
+
 def case_early(authority, n):
     """CONNECT and n bytes behind it at once, then the end; do all of them come back?"""
     n = int(n)
-    p = Peer(settings=[(4, 1 << 30)], window=1 << 30)
+    p, w = Peer(settings=[(4, 1 << 30)], window=1 << 30), Windows()
     p.connect(1, authority)
     p.send(frame(DATA, 0, 1, b"hold\n"))
-    for at in range(0, n, 16000):
-        p.send(frame(DATA, 0, 1, b"e" * min(16000, n - at)))
-    p.send(frame(DATA, ES, 1))
-    got = 0
+    w.take(1, 5)
+    got = sent = 0
+    ended = False
     while True:
+        while sent < n and w.room(1):
+            part = min(16000, n - sent, w.room(1))
+            p.send(frame(DATA, 0, 1, b"e" * part))
+            w.take(1, part)
+            sent += part
+        if sent == n and not ended:
+            p.send(frame(DATA, ES, 1))
+            ended = True
         f = p.read()
         if f is None or f[0] in (RST, GOAWAY):
             break
+        w.see(f)
         if f[0] == DATA:
             got += len(f[3])
             if f[1] & ES:
@@ -487,6 +526,30 @@ def case_deaf(authority, streams, n):
     for i in range(int(streams)):
         ask_down(p, 2 * i + 1, authority, n)
     print("alive", flush=True)
+    signal.pause()
+
+
+def case_hoard(authority, streams, n):
+    """n bytes, as far as windows allow, on each stream, for an application that does not read:
+    it is stuck saying more than we let it. Says how many were sent and stays until it is
+    killed."""
+    streams, n = [2 * i + 1 for i in range(int(streams))], int(n)
+    p, w = Peer(settings=[(4, 0)]), Windows()
+    for s in streams:
+        ask_down(p, s, authority, n)
+        w.take(s, len(f"down {n}\n"))
+    quiet = False
+    while not quiet:
+        for s in streams:
+            while w.room(s) and w.sent[s] < n:
+                part = min(16000, n - w.sent[s], w.room(s))
+                p.send(frame(DATA, 0, s, bytes(part)))
+                w.take(s, part)
+        try:
+            w.see(p.read(1))
+        except (TimeoutError, socket.timeout):
+            quiet = True  # nothing more is allowed
+    print(f"sent {sum(w.sent.values())}", "alive" if p.alive() else "dead", flush=True)
     signal.pause()
 
 

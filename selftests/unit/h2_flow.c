@@ -143,7 +143,8 @@ static void data_beyond_a_window_is_an_error_of_its_level(void **state UNUSED)
 static void what_was_consumed_is_given_back_by_halves(void **state UNUSED)
 {
 	static const uint8_t zero[16384];
-	const struct h2_limits l = { .stream_window = 1 << 16, .max_streams = 1 };
+	const struct h2_limits l = { .stream_window = 1 << 16, .stream_window_max = 1 << 16,
+				     .conn_window = 1 << 16, .max_streams = 1 };
 	struct owner *o = server_with_streams(&l, 1);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
@@ -532,7 +533,7 @@ static void an_insane_state_is_not_imported(void **state UNUSED)
 	ss.phase = H2_CLOSED;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), -EINVAL);
 	ss.phase = H2_OPEN;
-	ss.held = 1;
+	ss.held = 1 << 20;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), -EINVAL);
 	ss.held = 0;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), 0);

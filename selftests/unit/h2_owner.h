@@ -377,6 +377,7 @@ static inline void assert_windows_balance(struct owner *o)
 {
 	uint64_t sum = (uint64_t)o->c.st.recv_window + o->c.st.unacked + o->c.st.data_left +
 		       o->c.st.pad_left;
+	uint64_t grown = 0;
 
 	hmap_for_each(node, &o->c.streams) {
 		struct h2_stream *s = container_of(node, struct h2_stream, by_id);
@@ -384,8 +385,12 @@ static inline void assert_windows_balance(struct owner *o)
 
 		if (o->c.st.data_stream == s->st.id)
 			own += o->c.st.data_left + o->c.st.pad_left;
-		assert_int_equal(own, o->c.st.stream_window);
+		assert_in_range(own, o->c.st.stream_window, o->c.limits.stream_window_max);
+		grown += own - o->c.st.stream_window;
 		sum += s->st.held;
 	}
 	assert_int_equal(sum, o->c.st.conn_window);
+	assert_int_equal(grown, o->c.grown);
+	assert_true(grown + (uint64_t)o->c.limits.max_streams * o->c.st.stream_window <=
+		    o->c.st.conn_window);
 }

@@ -144,12 +144,23 @@ int conn_hpack(struct h2_conn *c)
 	return c->hpack ? 0 : h2_hpack_new(&c->hpack);
 }
 
+uint32_t conn_spare(const struct h2_conn *c)
+{
+	uint64_t used = (uint64_t)c->limits.max_streams * c->st.stream_window + c->grown;
+
+	return used < c->st.conn_window ? c->st.conn_window - (uint32_t)used : 0;
+}
+
 void conn_give(struct h2_conn *c, uint32_t n)
 {
 	uint8_t *b;
 
 	c->st.unacked += n;
-	if (c->broken || c->st.unacked < c->st.conn_window / 2)
+	/* By halves; but when streams that stall hold most of the window, what the others have
+	 * taken is needed sooner. */
+	if (c->broken || (c->st.unacked < c->st.conn_window / 2 &&
+			  (c->st.recv_window >= c->st.conn_window / 4 ||
+			   c->st.unacked <= c->st.recv_window)))
 		return;
 	b = conn_queue(c, 13);
 	if (!b)
@@ -184,25 +195,35 @@ static int queue_hello(struct h2_conn *c)
 	return 0;
 }
 
+static uint32_t in_range(uint64_t v, uint32_t min, uint32_t max)
+{
+	return v < min ? min : v > max ? max : (uint32_t)v;
+}
+
+/* Fills in the defaults, and what makes no sense is bent until it does. */
+static void limits_settle(struct h2_limits *l)
+{
+	uint64_t all;
+
+	if (!l->max_streams)
+		l->max_streams = H2_MAX_STREAMS;
+	/* A smaller one would have to shrink windows that the peer already uses. */
+	l->stream_window = in_range(l->stream_window ? l->stream_window : H2_STREAM_WINDOW,
+				    H2_WINDOW_DEFAULT, H2_WINDOW_MAX);
+	l->stream_window_max =
+		in_range(l->stream_window_max ? l->stream_window_max : H2_STREAM_WINDOW_MAX,
+			 l->stream_window, H2_WINDOW_MAX);
+	all = (uint64_t)l->stream_window * l->max_streams;
+	l->conn_window = in_range(l->conn_window ? l->conn_window : H2_CONN_WINDOW,
+				  in_range(all, H2_WINDOW_DEFAULT, H2_WINDOW_MAX), H2_WINDOW_MAX);
+}
+
 int h2_conn_init(struct h2_conn *c, bool server, const struct h2_limits *limits,
 		 const struct h2_conn_ops *ops, void *arg)
 {
 	struct h2_limits l = limits ? *limits : (struct h2_limits){ 0 };
-	uint64_t sum;
 
-	if (!l.stream_window)
-		l.stream_window = H2_STREAM_WINDOW;
-	/* A smaller one would have to shrink windows that the peer already uses. */
-	if (l.stream_window < H2_WINDOW_DEFAULT)
-		l.stream_window = H2_WINDOW_DEFAULT;
-	if (l.stream_window > H2_WINDOW_MAX)
-		l.stream_window = H2_WINDOW_MAX;
-	if (!l.max_streams)
-		l.max_streams = H2_MAX_STREAMS;
-	/* All streams together, so that one whose reader stalls leaves the others theirs. */
-	sum = (uint64_t)l.stream_window * l.max_streams;
-	if (sum > H2_WINDOW_MAX)
-		sum = H2_WINDOW_MAX;
+	limits_settle(&l);
 	*c = (struct h2_conn){
 		.st = {
 			.server = server,
@@ -210,8 +231,8 @@ int h2_conn_init(struct h2_conn *c, bool server, const struct h2_limits *limits,
 			.next_id = 1,
 			.peer_last_id = H2_ID_MAX,
 			.send_window = H2_WINDOW_DEFAULT,
-			.recv_window = (uint32_t)sum,
-			.conn_window = (uint32_t)sum,
+			.recv_window = l.conn_window,
+			.conn_window = l.conn_window,
 			.stream_window = l.stream_window,
 			.max_streams = l.max_streams,
 			.peer_initial_window = H2_WINDOW_DEFAULT,
@@ -382,6 +403,7 @@ size_t h2_conn_max_frame(const struct h2_conn *c)
 bool h2_conn_can_open(const struct h2_conn *c)
 {
 	return !c->st.server && !c->broken && !c->st.goaway_sent && !c->st.goaway_received &&
-	       c->n_streams < c->st.peer_max_streams && c->st.next_id <= H2_ID_MAX &&
+	       c->n_streams < c->st.peer_max_streams &&
+	       c->n_streams < c->limits.max_streams && c->st.next_id <= H2_ID_MAX &&
 	       c->out_n <= H2_OUT_MAX;
 }

@@ -21,7 +21,15 @@
 #include "base/str.h"
 
 #define H2_FRAME_HEADER 9
-#define H2_STREAM_WINDOW (1u << 20) /* what we let a peer send on a stream before we took it */
+/*
+ * What we let a peer send before an application took it: a stream begins with the small window
+ * and gets the large one while its application keeps up; all streams of a connection together
+ * never have more than the connection's, which is also the connection window: so a stream that
+ * stalls never takes from what the others may send.
+ */
+#define H2_STREAM_WINDOW (64u << 10)
+#define H2_STREAM_WINDOW_MAX (1u << 20)
+#define H2_CONN_WINDOW (16u << 20)
 #define H2_MAX_STREAMS 100
 #define H2_HEADERS_MAX 16384
 
@@ -123,8 +131,14 @@ struct h2_conn_ops {
 };
 
 struct h2_limits {
-	uint32_t stream_window; /* 0: H2_STREAM_WINDOW; at least 65535 is used */
-	uint32_t max_streams;	/* server: SETTINGS_MAX_CONCURRENT_STREAMS, 0: H2_MAX_STREAMS */
+	uint32_t stream_window; /* at first; 0: H2_STREAM_WINDOW; at least 65535 is used */
+	/* A stream grows up to this; 0: H2_STREAM_WINDOW_MAX; at least stream_window is used. */
+	uint32_t stream_window_max;
+	/* 0: H2_CONN_WINDOW; at least stream_window for each of max_streams is used. */
+	uint32_t conn_window;
+	/* SETTINGS_MAX_CONCURRENT_STREAMS of a server, and what a client opens at most; 0:
+	 * H2_MAX_STREAMS. */
+	uint32_t max_streams;
 };
 
 struct h2_hpack; /* nghttp2_hd_* pair, freed while the connection is idle */
@@ -136,6 +150,7 @@ struct h2_conn {
 	void *arg;
 	struct hmap streams;
 	size_t n_streams; /* open ones */
+	uint32_t grown;	  /* sum of what streams have beyond st.stream_window */
 	struct list blocked;
 	struct h2_hpack *hpack;
 	uint32_t n_exchange; /* streams whose request is not answered yet: HPACK is kept */
@@ -178,8 +193,8 @@ bool h2_conn_exportable(const struct h2_conn *c);
 int h2_conn_export(const struct h2_conn *c, struct h2_conn_state *ret); /* 0 or -EBUSY */
 /* Bytes of a frame of which only a part has arrived. */
 const uint8_t *h2_conn_pending(const struct h2_conn *c, size_t *ret_n);
-/* 0 or -EINVAL (not the state of a live connection). Of limits only max_streams counts: the
- * peer was told the windows long ago. Calls nothing. */
+/* 0 or -EINVAL (not the state of a live connection). Of limits only max_streams and
+ * stream_window_max count: the peer was told the other windows long ago. Calls nothing. */
 int h2_conn_import(struct h2_conn *c, const struct h2_conn_state *st,
 		   const struct h2_limits *limits, const struct h2_conn_ops *ops, void *arg);
 /* s as for new_stream: zeroed but for owner. 0, -EINVAL (closed, known id) or -ENOMEM. A stream

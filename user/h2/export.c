@@ -36,6 +36,14 @@ static bool state_is_sane(const struct h2_conn_state *st)
 	       st->pad_left < 256 && st->reset_next < H2_RESET_RING;
 }
 
+static uint32_t stream_window_max(const struct h2_conn_state *st, const struct h2_limits *limits)
+{
+	uint32_t max = limits && limits->stream_window_max ? limits->stream_window_max
+							   : H2_STREAM_WINDOW_MAX;
+
+	return max > st->stream_window ? max : st->stream_window;
+}
+
 int h2_conn_import(struct h2_conn *c, const struct h2_conn_state *st,
 		   const struct h2_limits *limits, const struct h2_conn_ops *ops, void *arg)
 {
@@ -45,6 +53,8 @@ int h2_conn_import(struct h2_conn *c, const struct h2_conn_state *st,
 		.st = *st,
 		.limits = {
 			.stream_window = st->stream_window,
+			.stream_window_max = stream_window_max(st, limits),
+			.conn_window = st->conn_window,
 			.max_streams = limits && limits->max_streams ? limits->max_streams :
 								       st->max_streams,
 		},
@@ -57,11 +67,17 @@ int h2_conn_import(struct h2_conn *c, const struct h2_conn_state *st,
 
 int h2_stream_import(struct h2_conn *c, struct h2_stream *s, const struct h2_stream_state *st)
 {
-	uint64_t used = (uint64_t)st->recv_window + st->unacked + st->held;
+	uint64_t window = (uint64_t)st->recv_window + st->unacked + st->held +
+			  (c->st.data_stream == st->id ? c->st.data_left + c->st.pad_left : 0);
+	int r;
 
 	if (st->phase < H2_OPEN || st->phase > H2_HALF_REMOTE || st->id == 0 ||
 	    st->id > H2_ID_MAX || stream_id_is_idle(c, st->id) || stream_find(c, st->id) ||
-	    used > c->st.stream_window)
+	    window < c->st.stream_window || window > c->limits.stream_window_max ||
+	    window - c->st.stream_window > conn_spare(c))
 		return -EINVAL;
-	return stream_attach(c, s, st);
+	r = stream_attach(c, s, st);
+	if (r == 0)
+		c->grown += (uint32_t)window - c->st.stream_window;
+	return r;
 }

@@ -76,6 +76,7 @@ static int data_begin(struct h2_conn *c, const struct h2_frame *f, const uint8_t
 	if (f->len > c->st.recv_window)
 		return h2_conn_break(c, H2_FLOW_CONTROL_ERROR, "DATA beyond the connection window");
 	c->st.recv_window -= f->len;
+	conn_give(c, 0);
 	c->st.data_left = f->len - prefix - pad;
 	c->st.pad_left = pad;
 	c->st.data_stream = 0;

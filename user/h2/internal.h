@@ -30,6 +30,8 @@ uint8_t *conn_queue_reflex(struct h2_conn *c, size_t n);
 /* Frees what an idle connection need not hold. */
 void conn_trim(struct h2_conn *c);
 int conn_hpack(struct h2_conn *c);
+/* What streams may still grow by, all together. */
+uint32_t conn_spare(const struct h2_conn *c);
 /* n bytes of the connection window are free again. */
 void conn_give(struct h2_conn *c, uint32_t n);
 int conn_settings(struct h2_conn *c, const struct h2_frame *f, const uint8_t *p);

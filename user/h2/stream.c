@@ -56,6 +56,16 @@ void stream_note_reset(struct h2_conn *c, uint32_t id)
 	c->st.reset_next = (c->st.reset_next + 1) % H2_RESET_RING;
 }
 
+/* All that the peer may have sent before it was taken: what it may send yet, what has arrived,
+ * and what is under way of a frame. */
+static uint32_t stream_window(const struct h2_stream *s)
+{
+	const struct h2_conn_state *c = &s->conn->st;
+
+	return s->st.recv_window + s->st.unacked + s->st.held +
+	       (c->data_stream == s->st.id ? c->data_left + c->pad_left : 0);
+}
+
 /* Its request waits for an answer, so that a field block is to be expected. */
 static bool in_exchange(const struct h2_conn *c, const struct h2_stream *s)
 {
@@ -80,6 +90,7 @@ void stream_unlink(struct h2_stream *s)
 {
 	struct h2_conn *c = s->conn;
 
+	c->grown -= stream_window(s) - c->st.stream_window;
 	hmap_remove(&c->streams, &s->by_id);
 	list_del(&s->blocked);
 	c->n_streams--;
@@ -139,21 +150,54 @@ void stream_remote_end(struct h2_stream *s)
 		stream_close(s, H2_NO_ERROR);
 }
 
+/*
+ * What to give back for unacked bytes of a window of this size. An application that takes bytes
+ * as they come gets up to twice as many on the way; one that does not keep up has no use for
+ * them. More streams than the connection has large windows for share it evenly: who has more
+ * than its share gives some up.
+ */
+static uint32_t stream_increment(struct h2_stream *s, uint32_t window)
+{
+	struct h2_conn *c = s->conn;
+	const uint32_t unacked = s->st.unacked, spare = conn_spare(c);
+	uint32_t share = c->st.conn_window / (uint32_t)c->n_streams, change;
+
+	if (share > c->limits.stream_window_max)
+		share = c->limits.stream_window_max;
+	if (share < c->st.stream_window)
+		share = c->st.stream_window;
+	if (window > share) {
+		change = window - share < unacked / 2 ? window - share : unacked / 2;
+		c->grown -= change;
+		return unacked - change;
+	}
+	if (s->st.held > window / 4)
+		return unacked;
+	change = share - window < window ? share - window : window;
+	if (change > spare)
+		change = spare;
+	c->grown += change;
+	return unacked + change;
+}
+
 void stream_give(struct h2_stream *s, uint32_t n)
 {
 	struct h2_conn *c = s->conn;
+	uint32_t window, increment;
 	uint8_t *b;
 
 	s->st.unacked += n;
-	if (c->broken || s->st.unacked < c->st.stream_window / 2)
+	window = stream_window(s);
+	if (c->broken || s->st.unacked < window / 2)
 		return;
 	if (s->st.phase != H2_OPEN && s->st.phase != H2_HALF_LOCAL)
 		return;
 	b = conn_queue(c, 13);
 	if (!b)
 		return;
-	h2_window_update_format(b, s->st.id, s->st.unacked);
-	s->st.recv_window += s->st.unacked;
+	increment = stream_increment(s, window);
+	h2_window_update_format(b, s->st.id, increment);
+	s->st.recv_window += increment;
 	s->st.unacked = 0;
 	conn_forgive(c, H2_WORK_CREDIT);
 }
