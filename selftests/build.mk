@@ -21,7 +21,12 @@ test_src := $(UNIT_SRC) $(FUZZ_SRC)
 test_rooms := $(if $(test_src),$(shell awk -f tools/lint/highest_room.awk user/ROOMS $(test_src)))
 room_of = $(patsubst $(1):%,%,$(filter $(1):%,$(test_rooms)))
 $(foreach r,$(ROOMS),$(eval upto_$(r) := $(upto_prev) $(r))$(eval upto_prev := $(upto_$(r))))
-objs_for = $(filter $(patsubst %,$(B)/user/%/%,$(upto_$(call room_of,$(1)))),$(LIB_OBJ))
+# Of the tools only the benchmark has parts that can be tested alone: tests named bench_*.
+bench_objs := $(filter-out %/bench.o %/load.o,$(patsubst %.c,$(B)/%.o,\
+	$(wildcard tools/weft/bench_*.c tools/bench/load*.c) tools/weft/out.c))
+$(B)/selftests/unit/bench_%.o: CPPFLAGS += -Itools/weft -Itools/bench
+extra_for = $(if $(filter selftests/unit/bench_%,$(1)),$(bench_objs) $(LIB_OBJ))
+objs_for = $(call extra_for,$(1)) $(filter $(patsubst %,$(B)/user/%/%,$(upto_$(call room_of,$(1)))),$(LIB_OBJ))
 
 TEST_OBJ := $(patsubst %.c,$(B)/%.o,$(UNIT_SRC) $(FUZZ_SRC) $(BPFTEST_SRC))
 $(TEST_OBJ): $(B)/%.o: %.c $(B)/.opts | $(gen_headers)
@@ -33,7 +38,7 @@ $(filter $(B)/selftests/bpf/%,$(TEST_OBJ)): | $(BPF_SKEL)
 define test_prog
 $(1): $(2:%.c=$(B)/%.o) $(3)
 	$$(call say,LD,$$@)mkdir -p $$(@D) && \
-		$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) $(4) $$(filter %.o,$$^) $$(LIBS) -lcmocka -o $$@
+		$$(CC) $$(CFLAGS_ALL) $$(LDFLAGS_ALL) $(4) $$(filter %.o,$$^) $$(LIBS) -lcmocka -lm -o $$@
 endef
 $(foreach p,$(unit_progs),$(eval $(call test_prog,$(p),$(p:$(B)/%=selftests/%.c),\
 	$(UNIT_HELP:%.c=$(B)/%.o) $(call objs_for,$(p:$(B)/%=selftests/%.c)),)))

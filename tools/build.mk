@@ -9,7 +9,7 @@ $(TOOL_OBJ): $(B)/%.o: %.c $(B)/.opts | $(gen_headers)
 		$(CC) $(CPPFLAGS_ALL) -Itools/weft $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
 $(B)/weft: $(TOOL_OBJ) $(LIB_OBJ)
-	$(call say,LD,$@)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(TOOL_OBJ) $(LIB_OBJ) $(LIBS) -o $@
+	$(call say,LD,$@)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(TOOL_OBJ) $(LIB_OBJ) $(LIBS) -lm -o $@
 
 .PHONY: weft
 weft: $(if $(TOOL_SRC),$(B)/weft) ## the command line tool

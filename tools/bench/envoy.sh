@@ -5,9 +5,9 @@
 # processes send to the server ports to 15001, and what arrives for them to 15006; Envoy's own
 # group is exempt. Sourced by modes/sidecar.sh.
 #
-#   envoy_certs             CA and two leaves into $WORK/envoy
-#   envoy_config            prints the configuration
-#   envoy_redirect          prints the nftables rules
+#   envoy_certs                  CA and two leaves into $WORK/envoy
+#   envoy_start LAB POD NAME     redirect and Envoy in that pod; pid in $WORK/NAME.pid
+#   envoy_wait LAB POD           until both of its listeners stand
 
 ENVOY=$O/bench/envoy/bin/envoy
 ENVOY_GID=1337
@@ -16,15 +16,15 @@ envoy_certs() {
 	local dir=$WORK/envoy name
 	mkdir -p "$dir"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /O=bench \
-		-keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null || return
+		-keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null || die "cannot make the CA of Envoy"
 	for name in client server; do
 		openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /O=bench \
-			-keyout "$dir/$name.key" -out "$dir/$name.csr" 2>/dev/null || return
+			-keyout "$dir/$name.key" -out "$dir/$name.csr" 2>/dev/null || die "cannot make a request for Envoy's $name"
 		openssl x509 -req -in "$dir/$name.csr" -CA "$dir/ca.pem" -CAkey "$dir/ca.key" -days 2 \
 			-CAcreateserial -out "$dir/$name.pem" -extfile <(
 				echo "subjectAltName=critical,URI:spiffe://cluster.local/ns/default/sa/$name"
 				echo "extendedKeyUsage=serverAuth,clientAuth"
-			) 2>/dev/null || return
+			) 2>/dev/null || die "cannot make a certificate for Envoy's $name"
 	done
 }
 
@@ -113,4 +113,16 @@ envoy_redirect() {
 		}
 	}
 	EOF
+}
+
+envoy_start() {
+	envoy_config >"$WORK/envoy/$3.yaml"
+	envoy_redirect | lab "$1" exec "$2" -- nft -f - || die "nft: no redirect in $2"
+	pod_spawn "$1" "$2" "$3" setpriv --regid "$ENVOY_GID" --clear-groups "$ENVOY" \
+		-c "$WORK/envoy/$3.yaml" --disable-hot-restart -l error --concurrency "$(nproc)"
+}
+
+envoy_wait() {
+	wait_port "$1" "$2" 15001
+	wait_port "$1" "$2" 15006
 }

@@ -2,24 +2,21 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Library of the benchmark: labs, processes in pods, modes. Sourced by run.sh; the modes use
 #
-#   lab_need mesh|plain     the lab with weftd, or the one without, made when first asked for
+#   lab_need plain|mesh|fresh   the lab without weftd, the one with it, or the one whose tunnels
+#                           carry one connection each; made when first asked for
 #   pod_ip LAB POD          its IPv4 address
 #   pod_spawn LAB POD NAME CMD...   a process that lives as long as the lab; pid in $WORK/NAME.pid
-#   weftd_pids              of the mesh lab
-#   aim LAB POD HOST PORT_OFFSET PIDS   what `target` is for
+#   weftd_pids LAB          of both nodes
+#   aim LAB POD HOST PORT_OFFSET PIDS [SERVER_POD]   what `target` is for
 #
-# A mode is modes/NAME.sh with
-#   title="one line"  places="same cross"   # same node, between nodes
-#   up                 what it needs, once
-#   target PLACE       calls aim
-#   down               optional
+# What a mode is stands in docs/benchmark.md. Its functions run in subshells: what goes wrong in
+# one (die) is the failure of that mode and not of the run, and what is to be remembered is
+# a file in $WORK.
+
+declare -A lab_suffix=([mesh]='' [plain]=p [fresh]=f [crowd]=c)
 
 lab_name() {
-	if [[ $1 == mesh ]]; then
-		echo "$LAB"
-	else
-		echo "${LAB}p"
-	fi
+	echo "$LAB${lab_suffix[$1]}"
 }
 
 lab() {
@@ -38,30 +35,34 @@ note() {
 	echo "bench: $*" >&2
 }
 
-# serve NAME: command of a pod with the servers of the benchmark
+# serve LAB POD: command of a pod with the servers of the benchmark
 serve() {
-	mkdir -p "$WORK/$1/html"
-	head -c 1024 /dev/zero | tr '\0' x >"$WORK/$1/html/1k"
-	echo "nginx -p $WORK/$1 -c $BENCH/nginx.conf & exec $LOAD server --port 9000"
+	local dir=$WORK/server/$1/$2
+	mkdir -p "$dir/html"
+	head -c 1024 /dev/zero | tr '\0' x >"$dir/html/1k"
+	# shellcheck disable=SC2016
+	echo "nginx -p $dir -c $BENCH/nginx.conf & echo \$\$ >$dir/pid; exec $LOAD server --port 9000"
 }
 
 lab_file() {
 	local p
 	echo "nodes: [node1, node2]"
 	echo "congestion: $CONGESTION"
+	[[ $1 != fresh ]] || echo "weftd: {tunnel_connections: 1}"
 	echo "pods:"
-	if [[ $1 == mesh ]]; then
-		echo "  - {name: client, node: node1}"
-		echo "  - {name: outside, node: node1, enrol: false}"
-		echo "  - {name: near, node: node1, command: \"$(serve mesh-near)\"}"
-		echo "  - {name: far, node: node2, command: \"$(serve mesh-far)\"}"
+	if [[ $1 == plain ]]; then
+		for p in plain relay sidecar; do
+			echo "  - {name: $p-client, node: node1}"
+			echo "  - {name: $p-near, node: node1, command: '$(serve plain $p-near)'}"
+			echo "  - {name: $p-far, node: node2, command: '$(serve plain $p-far)'}"
+		done
 		return
 	fi
-	for p in plain relay sidecar; do
-		echo "  - {name: $p-client, node: node1}"
-		echo "  - {name: $p-near, node: node1, command: \"$(serve $p-near)\"}"
-		echo "  - {name: $p-far, node: node2, command: \"$(serve $p-far)\"}"
-	done
+	echo "  - {name: client, node: node1}"
+	echo "  - {name: outside, node: node1, enrol: false}"
+	echo "  - {name: near, node: node1, command: '$(serve "$1" near)'}"
+	echo "  - {name: far, node: node2, command: '$(serve "$1" far)'}"
+	echo "  - {name: stranger, node: node2, enrol: false, command: '$(serve "$1" stranger)'}"
 }
 
 # TIME_WAIT must not end the measurement of short connections: all of the port range, and ports
@@ -79,38 +80,43 @@ lab_tune() {
 	done
 }
 
-declare -A lab_stands=()
-
-lab_need() {
-	local which=$1 out where pods
-	[[ -z ${lab_stands[$which]:-} ]] || return 0
-	lab_file "$which" >"$WORK/lab-$which.yaml"
+# lab_make LAB FILE [OPTION...]: makes it from that lab file, waits for its servers
+lab_make() {
+	local which=$1 file=$2 out where pods
+	shift 2
 	lab "$which" down >/dev/null 2>&1
-	local options=(--weftd "$WEFTD")
-	[[ $which == mesh ]] || options=(--no-weftd)
-	out=$(lab "$which" up "${options[@]}" "$WORK/lab-$which.yaml" 2>&1) || die "lab up: $out"
-	lab_stands[$which]=1
-	mapfile -t pods < <(sed -n 's/.*{name: \([^,]*\),.*/\1/p' "$WORK/lab-$which.yaml")
+	: >"$WORK/lab-$which.up" # from here on there is something to take down
+	out=$(lab "$which" up "$@" "$file" 2>&1) || die "lab up: $out"
+	mapfile -t pods < <(sed -n 's/.*{name: \([^,]*\),.*/\1/p' "$file")
 	lab_tune "$which" @node1 @node2 "${pods[@]}"
 	for where in "${pods[@]}"; do
-		grep -q "name: $where,.*command" "$WORK/lab-$which.yaml" || continue
+		grep -q "name: $where,.*command" "$file" || continue
 		wait_port "$which" "$where" 9000
-		wait_port "$which" "$where" 8080
+		! grep -q "name: $where,.*nginx" "$file" || wait_port "$which" "$where" 8080
 	done
+}
+
+lab_need() {
+	local which=$1 options=(--weftd "$WEFTD")
+	[[ ! -e $WORK/lab-$which.up ]] || return 0
+	[[ $which != plain ]] || options=(--no-weftd)
+	lab_file "$which" >"$WORK/lab-$which.yaml"
+	lab_make "$which" "$WORK/lab-$which.yaml" "${options[@]}"
 }
 
 lab_drop() {
 	local which
-	for which in "${!lab_stands[@]}"; do
+	for which in "${!lab_suffix[@]}"; do
+		[[ -e $WORK/lab-$which.up ]] || continue
 		lab "$which" down >/dev/null || note "lab down failed"
-		unset "lab_stands[$which]"
+		rm -f "$WORK/lab-$which.up"
 	done
 }
 
 # Waits until something listens on that port in the pod.
 wait_port() {
 	local i
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < 200; i++)); do
 		[[ -z $(lab "$1" exec "$2" -- ss -Hltn "sport = :$3") ]] || return 0
 		sleep 0.05
 	done
@@ -118,6 +124,7 @@ wait_port() {
 }
 
 pod_ip() {
+	# shellcheck disable=SC2016
 	lab "$1" exec "$2" -- awk -v name="$2" '$3 == name && $1 !~ /:/ { print $1; exit }' /etc/hosts
 }
 
@@ -148,32 +155,67 @@ pids_of() {
 weftd_pids() {
 	local mount
 	mount=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/mounts)
-	cat "$mount/$LAB-lab"/*/weftd/cgroup.procs | paste -sd,
+	cat "$mount/$(lab_name "$1")-lab"/*/weftd/cgroup.procs | paste -sd,
 }
 
+# With two processes in PIDS the first is the proxy of the client, the second that of the server.
 aim() {
+	local pid=$WORK/server/$1/${6:-}/pid
 	aim_lab=$1 aim_pod=$2
 	aim_to=$3:$((9000 + $4))
-	aim_url1=http://$3:$((8080 + $4))/
-	aim_url2=http://$3:$((8081 + $4))/
+	aim_http1=$3:$((8080 + $4))
+	aim_http2=$3:$((8081 + $4))
 	aim_pids=${5:-}
+	aim_roles=()
+	[[ $aim_pids != *,* || $aim_pids == *,*,* ]] ||
+		aim_roles+=(--role "proxy_client=${aim_pids%,*}" --role "proxy_server=${aim_pids#*,}")
+	[[ ! -s $pid ]] || aim_roles+=(--role "app_server=$(<"$pid")")
 }
 
 # Functions and variables of modes/NAME.sh get the prefix NAME_.
 mode_load() {
 	local name=$1 f
-	unset -f up down target
-	title='' places=''
-	[[ -r $BENCH/modes/$name.sh ]] || die "no such mode: $name"
+	unset -f up target down crowd
+	title='' places='' figures='*'
+	[[ -r $BENCH/modes/$name.sh ]] || die "no such mode: $name (there are: $(mode_names))"
+	[[ $name =~ ^[a-z][a-z0-9_]*$ ]] || die "mode $name: a name is of a-z, 0-9 and _"
 	# shellcheck source=/dev/null
 	. "$BENCH/modes/$name.sh"
-	for f in up target down; do
+	for f in up target down crowd; do
 		if declare -F "$f" >/dev/null; then
 			eval "${name}_$(declare -f "$f")"
-		else
+		elif [[ $f == down ]]; then
 			eval "${name}_$f() { :; }"
+		elif [[ $f != crowd ]]; then
+			die "mode $name: $BENCH/modes/$name.sh has no function $f"
 		fi
 	done
+	[[ $title && $places ]] || die "mode $name: title and places must be set"
 	mode_title[$name]=$title
 	mode_places[$name]=$places
+	mode_figures[$name]=$figures
+}
+
+mode_names() {
+	(cd "$BENCH/modes" && echo *.sh | sed 's/\.sh//g')
+}
+
+# mode_runs MODE FIGURE: whether it takes part in that one
+mode_runs() {
+	local pattern list
+	read -ra list <<<"${mode_figures[$1]}"
+	for pattern in "${list[@]}"; do
+		# shellcheck disable=SC2053
+		[[ $2 != $pattern ]] || return 0
+	done
+	return 1
+}
+
+# try COMMAND...: in a subshell, so that it may die; its last words on stderr are then in $why
+try() {
+	(trap - EXIT INT TERM HUP; "$@") 2>"$WORK/why" && return 0
+	why=$(tail -n 1 "$WORK/why" | sed 's/^bench: //')
+	[[ $why ]] || why="$1 failed and said nothing"
+	cat "$WORK/why" >>"$out/errors.log"
+	return 1
 }

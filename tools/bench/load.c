@@ -21,12 +21,18 @@ static const char usage_text[] =
 	"  pingpong  messages of --size N there and back; --rate N a second in all, else as fast\n"
 	"            as they are answered\n"
 	"  connect   connections with a message of --size N there and back, --streams at a time\n"
+	"            (connect: --rate N a second in all, too)\n"
 	"  hold      memory of the mesh for --steps N,N,... idle connections\n"
+	"  rest      CPU of the mesh with --streams N idle connections, after --warmup\n"
+	"  keep      --streams N connections to each of several --to, until the end of stdin;\n"
+	"            a line on stdout when they stand\n"
+	"  request   HTTP/1.1 GETs over --streams N connections, --rate N a second in all\n"
 	"  http      --tool wrk|h2load --url URL --streams N [--inner N]\n"
-	"  pss       memory of the mesh (proportional set size, KB)\n"
+	"  pss       memory of the mesh (proportional set size, KB) and of its BPF maps\n"
 	"  value     --key KEY --value NUMBER: a line for what was found in another way\n"
+	"  note      a line of tags without values\n"
 	"  machine   what the machine is\n"
-	"clients: --to ADDRESS:PORT --seconds S --warmup S --pids PID,...\n"
+	"clients: --to ADDRESS:PORT --seconds S --warmup S --pids PID,... --role NAME=PID...\n"
 	"         --tag KEY=VALUE... --out FILE\n";
 
 static const struct {
@@ -34,10 +40,12 @@ static const struct {
 	int (*run)(const struct load_opts *o, json_t *values);
 	bool connects;
 } commands[] = {
-	{ "bulk", run_bulk, true },        { "pingpong", run_pingpong, true },
-	{ "connect", run_connect, true },  { "hold", run_hold, true },
-	{ "http", run_http, false },       { "pss", run_pss, false },
-	{ "machine", run_machine, false }, { "value", run_value, false },
+	{ "bulk", run_bulk, true },       { "pingpong", run_pingpong, true },
+	{ "connect", run_connect, true }, { "hold", run_hold, true },
+	{ "rest", run_rest, true },       { "keep", run_keep, true },
+	{ "request", run_request, true }, { "http", run_http, true },
+	{ "pss", run_pss, false },        { "machine", run_machine, false },
+	{ "value", run_value, false },    { "note", run_note, false },
 };
 
 static int bad(const char *what, const char *value)
@@ -48,26 +56,31 @@ static int bad(const char *what, const char *value)
 
 static int address_parse(struct load_opts *o, const char *text)
 {
-	struct sockaddr_in *a4 = (struct sockaddr_in *)&o->to;
-	struct sockaddr_in6 *a6 = (struct sockaddr_in6 *)&o->to;
+	struct load_addr *to = &o->target[o->n_targets];
+	struct sockaddr_in *a4 = (struct sockaddr_in *)&to->to;
+	struct sockaddr_in6 *a6 = (struct sockaddr_in6 *)&to->to;
 	char host[64];
 	const char *colon = strrchr(text, ':');
 	uint16_t port;
 
+	if (o->n_targets == LOAD_TARGETS_MAX)
+		return bad("too many", "--to");
 	if (!colon || str_to_u16(str_of(colon + 1), &port) < 0 ||
 	    str_copy(host, sizeof(host), (struct str){ text, (size_t)(colon - text) }) < 0)
 		return bad("--to wants ADDRESS:PORT", text);
 	if (inet_pton(AF_INET, host, &a4->sin_addr) == 1) {
 		a4->sin_family = AF_INET;
 		a4->sin_port = htons(port);
-		o->to_n = sizeof(*a4);
+		to->to_n = sizeof(*a4);
+		o->n_targets++;
 		return 0;
 	}
 	if (inet_pton(AF_INET6, host, &a6->sin6_addr) != 1)
 		return bad("--to wants ADDRESS:PORT", text);
 	a6->sin6_family = AF_INET6;
 	a6->sin6_port = htons(port);
-	o->to_n = sizeof(*a6);
+	to->to_n = sizeof(*a6);
+	o->n_targets++;
 	return 0;
 }
 
@@ -84,6 +97,20 @@ static int list_parse(struct load_opts *o, const char *name, const char *value)
 		else if (name[2] == 's' && o->n_steps < LOAD_STEPS_MAX)
 			o->steps[o->n_steps++] = v;
 	}
+	return 0;
+}
+
+static int role_parse(struct load_opts *o, const char *text)
+{
+	struct load_role *role = &o->roles[o->n_roles];
+	const char *eq = strchr(text, '=');
+	uint32_t pid;
+
+	if (o->n_roles == LOAD_ROLES_MAX || !eq || str_to_u32(str_of(eq + 1), &pid) < 0 ||
+	    str_copy(role->name, sizeof(role->name), (struct str){ text, (size_t)(eq - text) }) < 0)
+		return bad("--role wants NAME=PID", text);
+	role->pid = (pid_t)pid;
+	o->n_roles++;
 	return 0;
 }
 
@@ -129,7 +156,7 @@ static int number_parse(struct load_opts *o, const char *name, const char *value
 	else if (strcmp(name, "--port") == 0)
 		o->port = (uint16_t)v;
 	else if (strcmp(name, "--streams") == 0)
-		o->streams = v < 1 || v > LOAD_THREADS_MAX ? 1 : (unsigned int)v;
+		o->streams = v < 1 ? 1 : (unsigned int)v;
 	else
 		return bad("no such option", name);
 	return 0;
@@ -143,6 +170,8 @@ static int option_parse(struct load_opts *o, const char *name, const char *value
 		return list_parse(o, name, value);
 	if (strcmp(name, "--tag") == 0)
 		return tag_parse(o, value);
+	if (strcmp(name, "--role") == 0)
+		return role_parse(o, value);
 	if (strcmp(name, "--url") == 0)
 		o->url = value;
 	else if (strcmp(name, "--tool") == 0)
@@ -198,7 +227,7 @@ static int client_run(struct load_opts *o, const char *name)
 
 		if (strcmp(commands[i].name, name) != 0)
 			continue;
-		if (commands[i].connects && o->to_n == 0)
+		if (commands[i].connects && o->n_targets == 0)
 			return bad("missing", "--to");
 		values = json_object();
 		r = commands[i].run(o, values);

@@ -14,26 +14,40 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
-#define LOAD_PIDS_MAX 32
+#define LOAD_PIDS_MAX 64
+#define LOAD_ROLES_MAX 8
+#define LOAD_TARGETS_MAX 32
 #define LOAD_THREADS_MAX 256
 #define LOAD_STEPS_MAX 8
 #define LOAD_BUF (256 * 1024)
 
-enum load_op { LOAD_SINK = 1, LOAD_SOURCE = 2, LOAD_ECHO = 3 };
+/* LOAD_BARE: nothing is said first, the server is another one. */
+enum load_op { LOAD_BARE, LOAD_SINK, LOAD_SOURCE, LOAD_ECHO };
 
 /* First bytes of each connection, from the client; little endian on both sides (one machine). */
 struct load_hello {
 	char magic[4];
 	uint32_t op;
-	uint32_t size; /* LOAD_ECHO: bytes of a message; both directions carry the same */
+	uint32_t size; /* LOAD_ECHO: bytes of a message both ways; LOAD_SOURCE: of a write */
 	uint32_t reserved;
 };
 
 #define LOAD_MAGIC "WBL1"
 
-struct load_opts {
+/* A process by what it is in the picture: "proxy_server", "app_server". */
+struct load_role {
+	char name[32];
+	pid_t pid;
+};
+
+struct load_addr {
 	struct sockaddr_storage to;
 	socklen_t to_n;
+};
+
+struct load_opts {
+	struct load_addr target[LOAD_TARGETS_MAX]; /* `keep` takes them all, others the first */
+	size_t n_targets;
 	const char *url;
 	const char *tool;
 	double seconds, warmup;
@@ -47,6 +61,8 @@ struct load_opts {
 	size_t n_steps;
 	pid_t pids[LOAD_PIDS_MAX]; /* processes of the mesh */
 	size_t n_pids;
+	struct load_role roles[LOAD_ROLES_MAX];
+	size_t n_roles;
 	json_t *record; /* tags; becomes the line */
 	const char *out;
 	const char *key; /* `value`: what run.sh found out itself */
@@ -59,11 +75,15 @@ struct cpu_sample {
 	double machine; /* busy seconds of all CPUs */
 	double stolen; /* by the hypervisor */
 	double mesh; /* of opts->pids */
+	double self; /* of this process */
+	double roles[LOAD_ROLES_MAX];
 };
 
 struct cpu_sample cpu_now(const struct load_opts *o);
 /* Proportional set size of opts->pids in bytes; negative if one is gone. */
 double mesh_pss(const struct load_opts *o);
+/* Bytes of the BPF maps that opts->pids have open, as the kernel counts them. */
+double mesh_maps(const struct load_opts *o);
 void sleep_s(double s);
 
 /* ---- load_hist.c: nanoseconds with a relative error below 1 % ---- */
@@ -81,8 +101,8 @@ uint64_t hist_at(const struct hist *h, double quantile);
 /* p50_us, p99_us, p999_us, mean_us, max_us */
 void hist_values(const struct hist *h, json_t *values);
 
-/* ---- load_net.c ---- */
-int sock_connect(const struct load_opts *o);
+/* ---- load_crew.c: sockets ---- */
+int sock_connect(const struct load_addr *to);
 int sock_hello(int fd, enum load_op op, uint32_t size);
 /* All n bytes, or -1 with errno (ECONNRESET at the end of the stream). */
 int sock_send_all(int fd, const void *p, size_t n);
@@ -95,10 +115,19 @@ int run_pingpong(const struct load_opts *o, json_t *values);
 int run_connect(const struct load_opts *o, json_t *values);
 int run_hold(const struct load_opts *o, json_t *values);
 int run_http(const struct load_opts *o, json_t *values);
+int run_rest(const struct load_opts *o, json_t *values);
+int run_keep(const struct load_opts *o, json_t *values);
+int run_request(const struct load_opts *o, json_t *values);
 int run_machine(const struct load_opts *o, json_t *values);
 int run_pss(const struct load_opts *o, json_t *values);
+int run_note(const struct load_opts *o, json_t *values);
 int run_value(const struct load_opts *o, json_t *values);
 void value_set(json_t *values, const char *key, double v);
+/* One GET of "/" and its whole answer; buf >= LOAD_BUF bytes. 0 or -1 with errno. */
+int request_once(int fd, char *buf);
+/* Connections to the first target with a byte there and back each, into fds[from..to). */
+int hold_open(const struct load_opts *o, int *fds, unsigned int from, unsigned int to);
+void sleep_until(uint64_t ns);
 
 /* ---- load_crew.c: threads that work through warm-up and window ---- */
 enum load_phase { PHASE_WARMUP, PHASE_MEASURE, PHASE_END };
@@ -129,7 +158,12 @@ struct crew {
 	struct hist hist;
 };
 
+/* A connection before the others: the mesh may have to set up a tunnel or a verdict for this
+ * pair, which is not what is measured. */
+int crew_prime(const struct load_opts *o, enum load_op op);
 int crew_run(struct crew *c, const struct load_opts *o);
+/* Rate, times and CPU of a crew whose unit is a message, a connection or a request. */
+int run_messages(const struct load_opts *o, struct crew *c, json_t *values);
 void crew_fini(struct crew *c);
 static inline int crew_phase(const struct worker *w)
 {

@@ -15,15 +15,15 @@
 #include "base/own.h"
 #include "load.h"
 
-int sock_connect(const struct load_opts *o)
+int sock_connect(const struct load_addr *to)
 {
-	int fd = socket(o->to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(to->to.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int on = 1, saved;
 
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (connect(fd, (const struct sockaddr *)&o->to, o->to_n) == 0)
+	if (connect(fd, (const struct sockaddr *)&to->to, to->to_n) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -88,8 +88,8 @@ static int crew_connect(struct crew *c, const struct load_opts *o)
 	for (unsigned int i = 0; c->connected && i < c->n; i++) {
 		struct worker *w = &c->workers[i];
 
-		w->fd = sock_connect(o);
-		if (w->fd < 0 || sock_hello(w->fd, c->op, o->size) < 0) {
+		w->fd = sock_connect(&o->target[0]);
+		if (w->fd < 0 || (c->op != LOAD_BARE && sock_hello(w->fd, c->op, o->size) < 0)) {
 			fprintf(stderr, "weft-bench-load: connect: %s\n", strerror(errno));
 			return -1;
 		}
@@ -97,15 +97,24 @@ static int crew_connect(struct crew *c, const struct load_opts *o)
 	return 0;
 }
 
-/* A connection before the others: the mesh may have to set up a tunnel or a verdict for this
- * pair, which is not what is measured. */
-static int crew_prime(const struct load_opts *o)
+static int prime_talk(int fd, enum load_op op)
 {
-	_close_ int fd = sock_connect(o);
-	char byte = 0;
+	_free_ char *buf = calloc(1, LOAD_BUF);
 
-	if (fd >= 0 && sock_hello(fd, LOAD_ECHO, 1) == 0 && sock_send_all(fd, &byte, 1) == 0 &&
-	    sock_recv_all(fd, &byte, 1) == 0)
+	if (fd < 0 || !buf)
+		return -1;
+	if (op == LOAD_BARE)
+		return request_once(fd, buf);
+	if (sock_hello(fd, LOAD_ECHO, 1) < 0 || sock_send_all(fd, buf, 1) < 0)
+		return -1;
+	return sock_recv_all(fd, buf, 1);
+}
+
+int crew_prime(const struct load_opts *o, enum load_op op)
+{
+	_close_ int fd = sock_connect(&o->target[0]);
+
+	if (prime_talk(fd, op) == 0)
 		return 0;
 	fprintf(stderr, "weft-bench-load: first connection: %s\n", strerror(errno));
 	return -1;
@@ -141,6 +150,10 @@ int crew_run(struct crew *c, const struct load_opts *o)
 	unsigned int started = 0;
 	int r;
 
+	if (o->streams > LOAD_THREADS_MAX) {
+		fprintf(stderr, "weft-bench-load: at most %d streams\n", LOAD_THREADS_MAX);
+		return -1;
+	}
 	c->n = o->streams;
 	c->workers = calloc(c->n, sizeof(*c->workers));
 	if (!c->workers)
@@ -150,7 +163,7 @@ int crew_run(struct crew *c, const struct load_opts *o)
 
 		*w = (struct worker){ .crew = c, .o = o, .index = i, .fd = -1 };
 	}
-	r = crew_prime(o);
+	r = crew_prime(o, c->op);
 	if (r == 0)
 		r = crew_connect(c, o);
 	while (r == 0 && started < c->n) {

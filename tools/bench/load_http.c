@@ -85,6 +85,23 @@ static int http_read(int from, json_t *values)
 	return 0;
 }
 
+/* As crew_prime(). A server of HTTP/2 has some answer to HTTP/1.1, and any will do. */
+static int http_prime(const struct load_opts *o)
+{
+	_close_ int fd = -1;
+	char buf[256];
+
+	if (strcmp(o->tool, "wrk") == 0)
+		return crew_prime(o, LOAD_BARE);
+	fd = sock_connect(&o->target[0]);
+	if (fd < 0 || sock_send_all(fd, "GET / HTTP/1.1\r\n\r\n", 18) < 0 ||
+	    recv(fd, buf, sizeof(buf), 0) < 0) {
+		fprintf(stderr, "weft-bench-load: first connection: %s\n", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
 int run_http(const struct load_opts *o, json_t *values)
 {
 	struct cpu_sample begin, end;
@@ -92,7 +109,11 @@ int run_http(const struct load_opts *o, json_t *values)
 	int fds[2], status = 0;
 	pid_t pid;
 
-	if (!o->url || !o->tool || pipe(fds) < 0)
+	if (!o->url || !o->tool)
+		return -1;
+	if (http_prime(o) < 0)
+		return -1;
+	if (pipe(fds) < 0)
 		return -1;
 	begin = cpu_now(o);
 	pid = http_start(o, fds[1]);

@@ -15,6 +15,8 @@
 #include "base/own.h"
 #include "load.h"
 
+#define SOURCE_TURN (64 * 1024) /* bytes */
+
 struct server;
 
 struct conn {
@@ -61,7 +63,7 @@ static int read_hello(struct conn *c)
 		return 1;
 	if (memcmp(c->hello.magic, LOAD_MAGIC, sizeof(c->hello.magic)) != 0)
 		return -1;
-	if (c->hello.op == LOAD_ECHO && (c->hello.size == 0 || c->hello.size > LOAD_BUF))
+	if (c->hello.op != LOAD_SINK && (c->hello.size == 0 || c->hello.size > LOAD_BUF))
 		return -1;
 	return 0;
 }
@@ -77,9 +79,11 @@ static int do_sink(struct conn *c)
 
 static int do_source(struct conn *c)
 {
-	ssize_t n = send(c->fd, c->loop->buf, 64 * 1024, MSG_NOSIGNAL);
-
-	return n < 0 && errno != EAGAIN ? -1 : 1;
+	/* Writes of the size that was asked for; after some of them others get a turn. */
+	for (size_t sent = 0; sent < SOURCE_TURN; sent += c->hello.size)
+		if (send(c->fd, c->loop->buf, c->hello.size, MSG_NOSIGNAL) < 0)
+			return errno == EAGAIN ? 1 : -1;
+	return 1;
 }
 
 /* A message is given back when it is complete; the client never sends two at once. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* CPU times of the machine and of the mesh's processes, and their memory. Read only. */
+#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -8,6 +9,8 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "load.h"
+
+#define MAPS_MAX 256
 
 /* Busy and stolen jiffies of the first line of /proc/stat. */
 static void machine_read(double *ret_busy, double *ret_stolen)
@@ -42,6 +45,9 @@ struct cpu_sample cpu_now(const struct load_opts *o)
 	machine_read(&s.machine, &s.stolen);
 	for (size_t i = 0; i < o->n_pids; i++)
 		s.mesh += process_read(o->pids[i]);
+	for (size_t i = 0; i < o->n_roles; i++)
+		s.roles[i] = process_read(o->roles[i].pid);
+	s.self = process_read(getpid());
 	return s;
 }
 
@@ -71,6 +77,67 @@ double mesh_pss(const struct load_opts *o)
 		sum += one;
 	}
 	return sum;
+}
+
+/* "memlock" of one descriptor if it is a BPF map, else 0; *ret_id tells maps apart. */
+static unsigned long map_read(const char *path, unsigned long *ret_id)
+{
+	_fclose_ FILE *f = fopen(path, "re");
+	unsigned long bytes = 0, v;
+	char line[256];
+
+	*ret_id = 0;
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "memlock: %lu", &v) == 1)
+			bytes = v;
+		if (sscanf(line, "map_id: %lu", &v) == 1)
+			*ret_id = v;
+	}
+	return *ret_id ? bytes : 0;
+}
+
+/* Each map once, whoever has it open how often. */
+struct maps {
+	unsigned long seen[MAPS_MAX];
+	size_t n;
+	double bytes;
+};
+
+static void maps_add(struct maps *m, unsigned long id, unsigned long bytes)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (m->seen[i] == id)
+			return;
+	if (m->n == MAPS_MAX)
+		return;
+	m->seen[m->n++] = id;
+	m->bytes += (double)bytes;
+}
+
+double mesh_maps(const struct load_opts *o)
+{
+	struct maps m = { .n = 0 };
+
+	for (size_t i = 0; i < o->n_pids; i++) {
+		char path[320];
+		struct dirent *e;
+		DIR *d;
+
+		snprintf(path, sizeof(path), "/proc/%d/fdinfo", (int)o->pids[i]);
+		d = opendir(path);
+		while (d && (e = readdir(d))) {
+			unsigned long id, bytes;
+
+			snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", (int)o->pids[i],
+				 e->d_name);
+			bytes = map_read(path, &id);
+			if (id)
+				maps_add(&m, id, bytes);
+		}
+		if (d)
+			closedir(d);
+	}
+	return m.bytes;
 }
 
 void sleep_s(double s)

@@ -15,7 +15,9 @@
 void bench_fini(struct bench_run *run)
 {
 	json_decref(run->about);
-	run->about = NULL;
+	json_decref(run->raw);
+	run->about = run->raw = NULL;
+	vec_fini(&run->lost);
 	vec_fini(&run->series);
 }
 
@@ -26,6 +28,15 @@ const char *bench_about(const struct bench_run *run, const char *key)
 	if (!s)
 		s = json_string_value(json_object_get(json_object_get(run->about, "values"), key));
 	return s ? s : "";
+}
+
+long bench_about_int(const struct bench_run *run, const char *key)
+{
+	json_t *v = json_object_get(run->about, key);
+
+	if (!v)
+		v = json_object_get(json_object_get(run->about, "values"), key);
+	return (long)json_number_value(v);
 }
 
 const struct bench_series *bench_find(const struct bench_run *run, const char *test,
@@ -69,8 +80,86 @@ static int value_add(struct bench_run *run, const json_t *record, const char *ke
 			return r;
 		s = &run->series.p[run->series.n - 1];
 	}
-	if (s->n < BENCH_REPS_MAX)
+	if (s->n < BENCH_REPS_MAX) {
+		s->rep[s->n] = (int)json_integer_value(json_object_get(record, "rep"));
 		s->v[s->n++] = v;
+	}
+	return 0;
+}
+
+static struct bench_lost *lost_find(struct bench_run *run, const char *test, const char *mode,
+				    const char *place)
+{
+	vec_for_each(l, &run->lost) {
+		if (strcmp(l->test, test) == 0 && strcmp(l->mode, mode) == 0 &&
+		    strcmp(l->place, place) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+static int lost_add(struct bench_run *run, const char *test, const char *mode, const char *place,
+		    const char *why, size_t n)
+{
+	struct bench_lost *l = lost_find(run, test, mode, place);
+
+	if (!l) {
+		struct bench_lost fresh = { .n = 0 };
+		int r = vec_push(&run->lost, fresh);
+
+		if (r < 0)
+			return r;
+		l = &run->lost.p[run->lost.n - 1];
+		snprintf(l->test, sizeof(l->test), "%s", test);
+		snprintf(l->mode, sizeof(l->mode), "%s", mode);
+		snprintf(l->place, sizeof(l->place), "%s", place);
+	}
+	snprintf(l->why, sizeof(l->why), "%s", why);
+	l->n += n;
+	return 0;
+}
+
+/* The words of both, each once, of a key of two descriptions. */
+static int words_merge(json_t *into, const char *key, const char *old)
+{
+	_free_ char *all = str_dup(str_of(text_of(into, key)));
+	struct str rest = str_of(old);
+
+	while (all && rest.n > 0) {
+		struct str word = str_cut(&rest, ' ');
+		_free_ char *padded = str_printf(" %s ", all), *want = NULL;
+		char *more;
+
+		want = str_printf(" %.*s ", STR_FMT(word));
+		if (!padded || !want)
+			return -ENOMEM;
+		if (strstr(padded, want))
+			continue;
+		more = str_printf("%s%s%.*s", all, all[0] ? " " : "", STR_FMT(word));
+		free(all);
+		all = more;
+	}
+	return all && json_object_set_new(into, key, json_string(all)) == 0 ? 0 : -ENOMEM;
+}
+
+/* A run that was made in parts has a description for each: the last one counts, with the modes
+ * and figures of all. */
+static int about_add(struct bench_run *run, json_t *record)
+{
+	json_t *about = run->about ? json_deep_copy(run->about) : json_object();
+	int r = -ENOMEM;
+
+	if (about && json_object_update(about, record) == 0) {
+		r = words_merge(about, "modes", bench_about(run, "modes"));
+		if (r == 0)
+			r = words_merge(about, "figures", bench_about(run, "figures"));
+	}
+	if (r < 0) {
+		json_decref(about);
+		return r;
+	}
+	json_decref(run->about);
+	run->about = about;
 	return 0;
 }
 
@@ -80,52 +169,19 @@ static int record_add(struct bench_run *run, json_t *record)
 	json_t *v;
 	int r = 0;
 
+	if (json_array_append(run->raw, record) < 0)
+		return -ENOMEM;
 	if (strcmp(text_of(record, "kind"), "run") == 0) {
-		json_decref(run->about);
-		run->about = json_incref(record);
-		return 0;
+		return about_add(run, record);
 	}
+	if (strcmp(text_of(record, "kind"), "lost") == 0)
+		return lost_add(run, text_of(record, "test"), text_of(record, "mode"),
+				text_of(record, "place"), text_of(record, "why"), 1);
 	json_object_foreach(json_object_get(record, "values"), key, v) {
 		if (r == 0 && json_is_number(v))
 			r = value_add(run, record, key, json_number_value(v));
 	}
 	return r;
-}
-
-static int double_cmp(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median_of(double *sorted, size_t n)
-{
-	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
-static void series_sum_up(struct bench_series *s)
-{
-	double sorted[BENCH_REPS_MAX];
-
-	if (s->n == 0)
-		return;
-	memcpy(sorted, s->v, s->n * sizeof(*sorted));
-	qsort(sorted, s->n, sizeof(*sorted), double_cmp);
-	s->min = sorted[0];
-	s->max = sorted[s->n - 1];
-	s->median = median_of(sorted, s->n);
-	for (size_t i = 0; i < s->n; i++)
-		sorted[i] = fabs(s->v[i] - s->median);
-	qsort(sorted, s->n, sizeof(*sorted), double_cmp);
-	s->mad = median_of(sorted, s->n);
-}
-
-static double ratio_to(const struct bench_run *run, const struct bench_series *s, const char *mode)
-{
-	const struct bench_series *base = bench_find(run, s->test, s->key, mode, s->place);
-
-	return base && base->median > 0 ? s->median / base->median : 0;
 }
 
 static int series_cmp(const void *pa, const void *pb)
@@ -141,15 +197,39 @@ static int series_cmp(const void *pa, const void *pb)
 	return -strcmp(a->place, b->place); /* "same" before "cross" */
 }
 
-static void run_sum_up(struct bench_run *run)
+static struct bench_ratio ratio_to(const struct bench_run *run, const struct bench_series *s,
+				   const char *mode)
+{
+	const struct bench_series *base = bench_find(run, s->test, s->key, mode, s->place);
+
+	return base ? bench_ratio_of(s, base) : (struct bench_ratio){ .n = 0 };
+}
+
+/* Fewer repetitions than were asked for, and nobody has said why: the run was stopped. */
+static int lost_count(struct bench_run *run)
+{
+	int r = 0;
+
+	vec_for_each(s, &run->series) {
+		long want = bench_about_int(run, bench_test_is_memory(s->test) ? "mem_reps" : "reps");
+
+		if (r == 0 && (long)s->n < want && !lost_find(run, s->test, s->mode, s->place))
+			r = lost_add(run, s->test, s->mode, s->place,
+				     "not measured as often as asked for", (size_t)want - s->n);
+	}
+	return r;
+}
+
+static int run_sum_up(struct bench_run *run)
 {
 	vec_for_each(s, &run->series) {
-		series_sum_up(s);
+		bench_series_sum_up(s);
 	}
 	vec_for_each(s, &run->series) {
 		s->to_plain = ratio_to(run, s, "plain");
 		s->to_sidecar = ratio_to(run, s, "sidecar");
 	}
+	return lost_count(run);
 }
 
 /* Stable: within a place the order of the run, which is that of the modes. */
@@ -218,15 +298,18 @@ int bench_load(const char *path, struct errbuf *err, struct bench_run *ret)
 	f = file ? fopen(file, "re") : NULL;
 	if (!f)
 		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-	r = str_has_suffix(str_of(file), STR(".json")) ? results_load(f, file, err, &run)
-						       : lines_load(f, file, err, &run);
+	run.raw = json_array();
+	r = !run.raw                                     ? -ENOMEM
+	    : str_has_suffix(str_of(file), STR(".json")) ? results_load(f, file, err, &run)
+							 : lines_load(f, file, err, &run);
+	if (r == 0)
+		r = run_sum_up(&run);
 	if (r == 0 && run.series.n == 0)
 		r = errbuf_set(err, -EINVAL, "%s: no measurements in it", file);
 	if (r < 0) {
 		bench_fini(&run);
 		return r;
 	}
-	run_sum_up(&run);
 	run_sort(&run);
 	*ret = run;
 	return 0;

@@ -42,78 +42,32 @@ const char *html_unit(const struct bench_value *v)
 }
 
 /* ---- head ---- */
-static long about_int(const struct bench_run *run, const char *key)
-{
-	json_t *v = json_object_get(run->about, key);
-
-	if (!v)
-		v = json_object_get(json_object_get(run->about, "values"), key);
-	return (long)json_number_value(v);
-}
-
 static void page_head(FILE *f, const struct bench_run *run)
 {
+	bool virtual = json_is_true(json_object_get(json_object_get(run->about, "values"), "virtual"));
+
 	fprintf(f,
 		"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
 		"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
 		"<title>Weft benchmark, %.10s</title>\n<style>\n%s</style></head><body>\n"
-		"<h1>Weft benchmark</h1>\n<p class=\"dim\">",
+		"<h1>Weft, measured</h1>\n<p class=\"lead\">The same load on plain TCP, on two "
+		"copying relays without encryption, on Envoy sidecars with mutual TLS and on Weft: in "
+		"turns, on one machine, in one run.</p>\n<p class=\"dim\">",
 		bench_about(run, "date"), html_style);
 	html_text(f, bench_about(run, "version.weft"));
-	fprintf(f, ", %.10s. ", bench_about(run, "date"));
+	fprintf(f, ", Envoy %s, %.10s. ", bench_about(run, "version.envoy"),
+		bench_about(run, "date"));
 	html_text(f, bench_about(run, "cpu"));
-	fprintf(f, ", %ld CPUs%s, Linux ", about_int(run, "cpus"),
-		json_is_true(json_object_get(json_object_get(run->about, "values"), "virtual"))
-			? " (virtual machine)"
-			: "");
+	fprintf(f, ", %ld CPUs%s, Linux ", bench_about_int(run, "cpus"),
+		virtual ? " (virtual machine)" : "");
 	html_text(f, bench_about(run, "kernel"));
-	fprintf(f,
-		". Medians of %ld repetitions in turns, windows of %ld s; the thin line on a bar "
-		"is the range.</p>\n",
-		about_int(run, "reps"), about_int(run, "seconds"));
-	if (about_int(run, "quick"))
-		fprintf(f, "<p><b>A quick run:</b> good for trends, not for publication.</p>\n");
-	if (run->errors > 0)
-		fprintf(f, "<p><b>%.0f operations failed</b>; see the errors in the table.</p>\n",
-			run->errors);
-}
-
-/* ---- cards ---- */
-static const struct {
-	const char *test, *key, *mode, *place, *title;
-} cards[] = {
-	{ "bulk-1", "gbit_s", "hbone", "cross", "One encrypted stream between nodes" },
-	{ "bulk-1", "cpu_s_per_gb", "hbone", "cross", "CPU of the whole machine for that" },
-	{ "rtt-1", "p50_us", "hbone", "cross", "Median round trip between nodes, encrypted" },
-	{ "rtt-1", "p50_us", "direct", "same", "Median round trip on a node" },
-	{ "conn-16", "per_s", "hbone", "cross", "Connections between nodes, encrypted" },
-	{ "conn-16", "per_s", "direct", "same", "Connections on a node" },
-	{ "http1", "per_s", "hbone", "cross", "HTTP/1.1 requests between nodes, encrypted" },
-	{ "idle", "kb_each_1000", "hbone", "cross", "Memory per idle connection, both nodes" },
-};
-
-static void page_cards(FILE *f, const struct bench_run *run)
-{
-	char buf[32];
-
-	fprintf(f, "<div class=\"cards\">\n");
-	for (size_t i = 0; i < ARRAY_LEN(cards); i++) {
-		const struct bench_series *s = bench_find(run, cards[i].test, cards[i].key,
-							  cards[i].mode, cards[i].place);
-		const struct bench_value *v = bench_value_of(cards[i].key);
-
-		if (!s)
-			continue;
-		fprintf(f, "<div class=\"card\">%s<b>%s <span class=\"unit\">%s</span></b><small>",
-			cards[i].title, bench_number(buf, s->median), html_unit(v));
-		if (s->to_plain > 0)
-			fprintf(f, "%.2f× plain TCP", s->to_plain);
-		if (s->to_sidecar > 0)
-			fprintf(f, "%s%.2f× sidecars", s->to_plain > 0 ? ", " : "", s->to_sidecar);
-		fprintf(f, " (%s is better)</small></div>\n",
-			v->better == BENCH_HIGHER ? "more" : "less");
-	}
-	fprintf(f, "</div>\n");
+	fprintf(f, ", congestion control ");
+	html_text(f, bench_about(run, "congestion"));
+	fprintf(f, ". %ld %s.</p>\n", bench_about_int(run, "reps"),
+		bench_about_int(run, "reps") == 1 ? "repetition" : "repetitions");
+	if (bench_about_int(run, "quick"))
+		fprintf(f, "<p class=\"alarm\"><b>A quick run:</b> good for trends, not for "
+			   "publication.</p>\n");
 }
 
 static void page_modes(FILE *f, const struct bench_run *run)
@@ -121,17 +75,18 @@ static void page_modes(FILE *f, const struct bench_run *run)
 	_free_ char *modes = str_dup(str_of(bench_about(run, "modes")));
 	struct str rest = str_of(modes);
 
-	fprintf(f, "<dl>\n");
+	fprintf(f, "<h2>What was compared</h2>\n<dl>\n");
 	while (rest.n > 0) {
 		struct str one = str_cut(&rest, ' ');
 		_free_ char *mode = str_dup(one);
 
 		if (!mode || !one.n)
 			continue;
-		fprintf(f,
-			"<dt><span class=\"key m-%s\" style=\"background:var(--%s,var(--weft))\">"
-			"</span>%s</dt><dd>",
-			mode, mode, mode);
+		fprintf(f, "<dt><span class=\"key k-");
+		html_text(f, mode);
+		fprintf(f, "\"></span>");
+		html_text(f, mode);
+		fprintf(f, "</dt><dd>");
 		html_text(f, html_mode_title(run, mode));
 		fprintf(f, "</dd>\n");
 	}
@@ -157,34 +112,190 @@ static bool has_value(const struct bench_run *run, const struct bench_series *fi
 	return false;
 }
 
-static void page_figures(FILE *f, const struct bench_run *run)
+static void figure_head(FILE *f, const char *title, const char *unit, enum bench_better better)
 {
-	const char *test = NULL;
+	fprintf(f, "<figure><h3>");
+	html_text(f, title);
+	if (unit[0])
+		fprintf(f, " <span class=\"unit\">%s</span>", unit);
+	fprintf(f, "<span class=\"unit better\">%s</span></h3>\n",
+		better == BENCH_HIGHER  ? "more is better"
+		: better == BENCH_LOWER ? "less is better"
+					: "");
+}
+
+/* Throughput and CPU over the number of streams. True if there was anything to draw. */
+static bool page_lines(FILE *f, const struct bench_run *run, const char *key, const char *unit,
+		       enum bench_better better)
+{
+	static const struct {
+		const char *tail, *title;
+	} kinds[] = {
+		{ "", "writes of 64 KB" },
+		{ "-down", "writes of 64 KB, to the client" },
+		{ "-1k", "writes of 1 KB" },
+		{ "-1k-down", "writes of 1 KB, to the client" },
+	};
+	static const char *const places[] = { "cross", "same" };
+	bool any = false;
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+		for (size_t p = 0; p < ARRAY_LEN(places); p++) {
+			_free_ char *plot = NULL, *title = NULL;
+			size_t n;
+			FILE *to = open_memstream(&plot, &n);
+			bool drawn = to && svg_lines(to, run, kinds[k].tail, key, places[p]);
+
+			if (to)
+				fclose(to);
+			title = str_printf("%s, %s", bench_place_title(places[p]), kinds[k].title);
+			if (!drawn || !title)
+				continue;
+			figure_head(f, title, unit, better);
+			fprintf(f, "%s</figure>\n", plot);
+			any = true;
+		}
+	return any;
+}
+
+static void section(FILE *f, const char *title, const char *text)
+{
+	fprintf(f, "<h2>%s</h2>\n<p class=\"dim\">%s</p>\n<div class=\"figures\">\n", title, text);
+}
+
+/* Bars and times of one test. */
+static void page_test(FILE *f, const struct bench_run *run, const char *test)
+{
+	bool times = false;
 
 	bench_for_each(s, run)
 	{
 		const struct bench_value *v = bench_value_of(s->key);
+		bool time = strcmp(s->key, "p50_us") == 0 || strcmp(s->key, "p99_us") == 0 ||
+			    strcmp(s->key, "p999_us") == 0;
+		_free_ char *title = NULL;
 
-		if (!bench_headline(s->test, s->key) || !starts_figure(run, s) || !has_value(run, s))
+		if (strcmp(s->test, test) != 0 || !starts_figure(run, s) || !has_value(run, s) ||
+		    !bench_headline(s->test, s->key) || (time && times))
 			continue;
-		if (!test || strcmp(test, s->test) != 0) {
-			fprintf(f, "%s<h2>", test ? "</div>\n" : "");
-			html_text(f, bench_test_title(s->test));
-			fprintf(f, "</h2>\n<div class=\"figures\">\n");
-			test = s->test;
-		}
-		fprintf(f, "<figure><h3>");
-		html_text(f, v->title);
-		fprintf(f, " <span class=\"unit\">%s%s%s</span></h3>\n", html_unit(v),
-			v->better == BENCH_NEITHER ? "" : ", ",
-			v->better == BENCH_HIGHER  ? "more is better"
-			: v->better == BENCH_LOWER ? "less is better"
-						   : "");
-		svg_figure(f, run, s->test, s->key);
+		times = times || time;
+		title = str_printf("%s: %s", bench_test_title(test), time ? "times" : v->title);
+		figure_head(f, title ? title : "", html_unit(v), v->better);
+		if (time)
+			svg_times(f, run, test);
+		else
+			svg_figure(f, run, test, s->key);
 		fprintf(f, "</figure>\n");
 	}
-	if (test)
+}
+
+static const struct {
+	const char *begins; /* of the names of the tests, by spaces */
+	const char *title, *text;
+} sections[] = {
+	{ "rtt paced", "Round trips",
+	  "Half of all answers came within the large dot, 99 and 99.9 % within the others; the "
+	  "axis is logarithmic. At a fixed rate a time counts from when the message was due." },
+	{ "conn ttfb", "New connections",
+	  "Connect, a few bytes there and back, close. hbone shares tunnels between connections; "
+	  "with unpooled each connection has a tunnel and a full handshake of its own; sidecars make "
+	  "a TLS connection for each, and Envoy resumes TLS sessions." },
+	{ "http req", "HTTP",
+	  "Answers of 1 KB by nginx. The proxies carry bytes; none of them parses HTTP." },
+	{ "idle rest pods crowd workloads", "Memory and rest",
+	  "Proportional set size of all proxies of both sides; what the kernel needs for sockets is "
+	  "not in it, the memory of BPF maps is shown by itself." },
+	{ "limits", "Limits of this machine",
+	  "What one core can do of the parts that an encrypting proxy is made of, in the same run." },
+};
+
+static bool begins_with_any(const char *test, const char *begins)
+{
+	struct str rest = str_of(begins);
+
+	while (rest.n > 0) {
+		struct str one = str_cut(&rest, ' ');
+
+		if (str_has_prefix(str_of(test), one))
+			return true;
+	}
+	return false;
+}
+
+/* Tests whose names begin with one of these; NULL: with none of any section. */
+static void page_section(FILE *f, const struct bench_run *run, size_t at)
+{
+	const char *test = "";
+	bool any = false;
+
+	bench_for_each(s, run)
+	{
+		bool in = at < ARRAY_LEN(sections) && begins_with_any(s->test, sections[at].begins);
+
+		if (at == ARRAY_LEN(sections)) {
+			in = !str_has_prefix(str_of(s->test), STR("bulk"));
+			for (size_t i = 0; i < ARRAY_LEN(sections); i++)
+				in = in && !begins_with_any(s->test, sections[i].begins);
+		}
+		if (!in || strcmp(test, s->test) == 0)
+			continue;
+		if (!any)
+			section(f, at < ARRAY_LEN(sections) ? sections[at].title : "Others",
+				at < ARRAY_LEN(sections) ? sections[at].text : "");
+		any = true;
+		test = s->test;
+		page_test(f, run, s->test);
+	}
+	if (any)
 		fprintf(f, "</div>\n");
+}
+
+static void page_bulk(FILE *f, const struct bench_run *run)
+{
+	static const char *const stacked[] = { "bulk-16", "bulk-1" };
+	bool lines;
+
+	section(f, "Throughput",
+		"By the number of streams. There is no wire between the nodes: this is what the CPUs "
+		"have left, clients and servers included.");
+	lines = page_lines(f, run, "gbit_s", "Gbit/s", BENCH_HIGHER);
+	bench_for_each(s, run)
+	{
+		if (!lines && starts_figure(run, s) && strcmp(s->key, "gbit_s") == 0)
+			page_test(f, run, s->test);
+	}
+	fprintf(f, "</div>\n");
+	section(f, "CPU per gigabyte",
+		"Busy time of all CPUs, and whose it was. What no process is charged with are "
+		"interrupts, mostly the network's.");
+	for (size_t i = 0; i < ARRAY_LEN(stacked); i++) {
+		if (!bench_find(run, stacked[i], "cpu_s_per_gb", "plain", "cross") &&
+		    !bench_find(run, stacked[i], "cpu_s_per_gb", "hbone", "cross"))
+			continue;
+		figure_head(f, bench_test_title(stacked[i]), "s/GB", BENCH_LOWER);
+		svg_stack(f, run, stacked[i]);
+		fprintf(f, "</figure>\n");
+	}
+	page_lines(f, run, "cpu_s_per_gb", "s/GB", BENCH_LOWER);
+	fprintf(f, "</div>\n");
+}
+
+static bool has_bulk(const struct bench_run *run)
+{
+	bench_for_each(s, run)
+	{
+		if (str_has_prefix(str_of(s->test), STR("bulk")))
+			return true;
+	}
+	return false;
+}
+
+static void page_figures(FILE *f, const struct bench_run *run)
+{
+	if (has_bulk(run))
+		page_bulk(f, run);
+	for (size_t i = 0; i <= ARRAY_LEN(sections); i++)
+		page_section(f, run, i);
 }
 
 /* ---- all numbers ---- */
@@ -195,10 +306,13 @@ static void table_number(FILE *f, double v)
 	fprintf(f, "<td class=\"r\">%s</td>", bench_number(buf, v));
 }
 
-static void table_ratio(FILE *f, double ratio)
+static void table_ratio(FILE *f, const struct bench_ratio *r)
 {
-	if (ratio > 0)
-		fprintf(f, "<td class=\"r\">%.2f×</td>", ratio);
+	if (r->n > 1)
+		fprintf(f, "<td class=\"r\">%.2f <span class=\"dim\">[%.2f, %.2f]</span></td>",
+			r->median, r->low, r->high);
+	else if (r->n)
+		fprintf(f, "<td class=\"r\">%.2f</td>", r->median);
 	else
 		fprintf(f, "<td></td>");
 }
@@ -228,8 +342,8 @@ static void page_table(FILE *f, const struct bench_run *run)
 		table_number(f, s->max);
 		table_number(f, s->mad);
 		fprintf(f, "<td>%s</td>", html_unit(v));
-		table_ratio(f, s->to_plain);
-		table_ratio(f, s->to_sidecar);
+		table_ratio(f, &s->to_plain);
+		table_ratio(f, &s->to_sidecar);
 		fprintf(f, "</tr>\n");
 	}
 	fprintf(f, "</table></div></details>\n");
@@ -253,6 +367,10 @@ static void page_method(FILE *f, const struct bench_run *run)
 		"and then all of them again; memory is measured on proxies that have seen nothing "
 		"else. Round trips are those of a client that waits for the answer, except at a "
 		"fixed rate, where the time counts from when a message was due.</p>\n"
+		"<p>An interval is the narrowest pair of repetitions that has the true median "
+		"between them with 90&nbsp;%% confidence; where there are too few repetitions for "
+		"that, it is the smallest and the largest, and the confidence is stated. The "
+		"thin lines in plots are the smallest and the largest value.</p>\n"
 		"<p>The sidecars are Envoy as a TCP proxy with mutual TLS 1.3 in each pod, without "
 		"HTTP, access log or statistics sinks, reached by nftables redirect. The relay is "
 		"the same path with a minimal copying proxy and no TLS. Weft writes its access log "
@@ -274,8 +392,8 @@ int bench_write_html(const struct bench_run *run, const char *path)
 	if (!f)
 		return -errno;
 	page_head(f, run);
+	page_story(f, run);
 	page_modes(f, run);
-	page_cards(f, run);
 	page_figures(f, run);
 	page_table(f, run);
 	page_method(f, run);

@@ -8,16 +8,7 @@
 #include "base/own.h"
 #include "bench_html.h"
 
-enum {
-	WIDTH = 600,
-	LABEL = 62,   /* left of the bars: the mode */
-	NUMBERS = 234, /* right of them: value and ratios */
-	ROW = 24,
-	BAR = 14,
-	HEAD = 22, /* above each place */
-};
-
-static const double plot_width = WIDTH - LABEL - NUMBERS;
+static const double plot_width = SVG_WIDTH - SVG_LABEL - SVG_NUMBERS;
 
 static double larger(double a, double b)
 {
@@ -29,15 +20,15 @@ static bool is_of(const struct bench_series *s, const char *test, const char *ke
 	return strcmp(s->test, test) == 0 && strcmp(s->key, key) == 0;
 }
 
-static void svg_ratio(FILE *f, double ratio, const char *to, bool itself)
+static void svg_ratio(FILE *f, const struct bench_ratio *r, const char *to, bool itself)
 {
-	if (ratio >= 0.005 && !itself)
-		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.2f× %s</tspan>", ratio, to);
+	if (r->median >= 0.005 && !itself)
+		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.2f× %s</tspan>", r->median, to);
 }
 
 static void svg_range(FILE *f, const struct bench_series *s, double scale, double y)
 {
-	double from = LABEL + s->min * scale, to = LABEL + s->max * scale;
+	double from = SVG_LABEL + s->min * scale, to = SVG_LABEL + s->max * scale;
 
 	if (s->n < 2)
 		return;
@@ -65,17 +56,18 @@ static void svg_row(FILE *f, const struct bench_run *run, const struct bench_ser
 
 	fprintf(f, "<g>");
 	svg_title(f, run, s);
-	fprintf(f, "<text class=\"mode\" x=\"%d\" y=\"%.1f\">", LABEL - 8, y + BAR - 2);
+	fprintf(f, "<text class=\"mode\" x=\"%d\" y=\"%.1f\">", SVG_LABEL - 10, y + SVG_BAR - 2);
 	html_text(f, s->mode);
 	fprintf(f, "</text><rect class=\"bar m-");
 	html_text(f, s->mode);
-	fprintf(f, "\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>\n", LABEL, y,
-		width, BAR);
-	svg_range(f, s, scale, y + BAR / 2.0);
+	fprintf(f, "\" x=\"%d\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>\n", SVG_LABEL, y,
+		width, SVG_BAR);
+	svg_range(f, s, scale, y + SVG_BAR / 2.0);
 	fprintf(f, "<text x=\"%.1f\" y=\"%.1f\"><tspan class=\"number\">%s</tspan>",
-		LABEL + larger(width, s->max * scale) + 8, y + BAR - 2, bench_number(buf, s->median));
-	svg_ratio(f, s->to_plain, "plain", strcmp(s->mode, "plain") == 0);
-	svg_ratio(f, s->to_sidecar, "sidecar", strcmp(s->mode, "sidecar") == 0);
+		SVG_LABEL + larger(width, s->max * scale) + 8, y + SVG_BAR - 2,
+		bench_number(buf, s->median));
+	svg_ratio(f, &s->to_plain, "plain", strcmp(s->mode, "plain") == 0);
+	svg_ratio(f, &s->to_sidecar, "sidecar", strcmp(s->mode, "sidecar") == 0);
 	fprintf(f, "</text></g>\n");
 }
 
@@ -107,8 +99,8 @@ void svg_figure(FILE *f, const struct bench_run *run, const char *test, const ch
 	double max, y = 0;
 
 	svg_measure(run, test, key, &rows, &places, &max);
-	fprintf(f, "<svg viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"", WIDTH,
-		rows * ROW + places * HEAD + 4);
+	fprintf(f, "<svg viewBox=\"0 0 %d %zu\" role=\"img\" aria-label=\"", SVG_WIDTH,
+		rows * SVG_ROW + places * SVG_HEAD + 4);
 	html_text(f, bench_test_title(test));
 	fprintf(f, ", %s\">\n", v->title);
 	bench_for_each(s, run)
@@ -116,13 +108,13 @@ void svg_figure(FILE *f, const struct bench_run *run, const char *test, const ch
 		if (!is_of(s, test, key))
 			continue;
 		if (!place || strcmp(place, s->place) != 0) {
-			y += HEAD;
-			fprintf(f, "<text class=\"place\" x=\"%d\" y=\"%.1f\">%s</text>\n", LABEL,
-				y - 7, bench_place_title(s->place));
+			y += SVG_HEAD;
+			fprintf(f, "<text class=\"place\" x=\"0\" y=\"%.1f\">%s</text>\n", y - 7,
+				bench_place_title(s->place));
 			place = s->place;
 		}
 		svg_row(f, run, s, max > 0 ? plot_width / max : 0, y);
-		y += ROW;
+		y += SVG_ROW;
 	}
 	fprintf(f, "</svg>\n");
 }

@@ -20,8 +20,11 @@ static enum colour ratio_colour(const struct bench_value *v, double ratio)
 	return (ratio > 1) == (v->better == BENCH_HIGHER) ? COLOUR_GREEN : COLOUR_RED;
 }
 
-static void ratio_cell(struct table *t, const struct bench_value *v, double ratio, bool itself)
+static void ratio_cell(struct table *t, const struct bench_value *v, const struct bench_ratio *r,
+		       bool itself)
 {
+	double ratio = r->median;
+
 	if (ratio < 0.005 || itself)
 		table_cell(t, COLOUR_DIM, "%s", "");
 	else
@@ -39,8 +42,8 @@ static void series_row(struct table *t, const struct bench_series *s, bool first
 	table_cell(t, COLOUR_DIM, "%s", bench_number(buf, s->min));
 	table_cell(t, COLOUR_DIM, "%s", bench_number(buf, s->max));
 	table_cell(t, COLOUR_NONE, "%s", v->unit);
-	ratio_cell(t, v, s->to_plain, strcmp(s->mode, "plain") == 0);
-	ratio_cell(t, v, s->to_sidecar, strcmp(s->mode, "sidecar") == 0);
+	ratio_cell(t, v, &s->to_plain, strcmp(s->mode, "plain") == 0);
+	ratio_cell(t, v, &s->to_sidecar, strcmp(s->mode, "sidecar") == 0);
 }
 
 /* The values of one test in one place, as a table of its own. */
@@ -77,6 +80,25 @@ static bool is_first(const struct bench_run *run, const struct bench_series *s)
 	return true;
 }
 
+/* Last, so that nobody overlooks it. */
+static void lost_print(const struct bench_run *run, FILE *to)
+{
+	bool colours = to == stdout && out_has_colours();
+	const char *red = out_colour(colours, COLOUR_RED), *end = out_colour(colours, COLOUR_NONE);
+
+	if (run->lost.n)
+		fprintf(to, "\n%sMISSING%s, of what was asked for:\n", red, end);
+	bench_for_each_lost(l, run)
+	{
+		fprintf(to, "  %s%s %s%s%s%s: %s (%zu %s)\n", red, l->test, l->mode,
+			l->place[0] ? ", " : "", bench_place_title(l->place), end, l->why, l->n,
+			l->n == 1 ? "measurement" : "measurements");
+	}
+	if (run->errors > 0)
+		fprintf(to, "\n%s%.0f operations failed%s; see the errors in results.csv\n", red,
+			run->errors, end);
+}
+
 void bench_print(const struct bench_run *run, bool all, FILE *to)
 {
 	fprintf(to, "%s, Linux %s, %s, congestion control %s\n", bench_about(run, "cpu"),
@@ -87,6 +109,6 @@ void bench_print(const struct bench_run *run, bool all, FILE *to)
 		if (is_first(run, s))
 			group_print(run, s->test, s->place, all, to);
 	}
-	if (run->errors > 0)
-		fprintf(to, "\n%.0f operations failed; see the errors in results.csv\n", run->errors);
+	bench_print_aims(run, to);
+	lost_print(run, to);
 }

@@ -8,5 +8,5 @@ up() {
 }
 
 target() {
-	aim mesh client "$(pod_ip mesh near)" 0 "$(weftd_pids)"
+	aim mesh client "$(pod_ip mesh near)" 0 "$(weftd_pids mesh)" near
 }

@@ -8,5 +8,10 @@ up() {
 }
 
 target() {
-	aim mesh client "$(pod_ip mesh far)" 0 "$(weftd_pids)"
+	aim mesh client "$(pod_ip mesh far)" 0 "$(weftd_pids mesh)" far
+}
+
+crowd() {
+	crowd_make weft
+	weftd_pids crowd >"$WORK/crowd.pids"
 }

@@ -10,5 +10,5 @@ up() {
 target() {
 	local server=plain-far
 	[[ $1 == cross ]] || server=plain-near
-	aim plain plain-client "$(pod_ip plain $server)" 0
+	aim plain plain-client "$(pod_ip plain $server)" 0 '' $server
 }

@@ -27,8 +27,8 @@ up() {
 
 target() {
 	if [[ $1 == same ]]; then
-		aim plain relay-client 127.0.0.1 100 "$(pids_of relay-client relay-near)"
+		aim plain relay-client 127.0.0.1 100 "$(pids_of relay-client relay-near)" relay-near
 	else
-		aim plain relay-client 127.0.0.1 200 "$(pids_of relay-client relay-far)"
+		aim plain relay-client 127.0.0.1 200 "$(pids_of relay-client relay-far)" relay-far
 	fi
 }

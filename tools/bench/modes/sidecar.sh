@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 title="Envoy sidecars, mutual TLS"
 places="same cross"
 
@@ -9,22 +9,33 @@ places="same cross"
 up() {
 	local pod
 	lab_need plain
-	[[ ! -s $WORK/sidecar-client.pid ]] || return 0
-	envoy_certs || die "cannot make certificates for Envoy"
+	[[ ! -s $WORK/sidecar-far.pid ]] || return 0
+	envoy_certs
 	for pod in sidecar-client sidecar-near sidecar-far; do
-		envoy_config >"$WORK/envoy/$pod.yaml"
-		envoy_redirect | lab plain exec "$pod" -- nft -f - || die "nft: no redirect in $pod"
-		pod_spawn plain "$pod" "$pod" setpriv --regid "$ENVOY_GID" --clear-groups "$ENVOY" \
-			-c "$WORK/envoy/$pod.yaml" --disable-hot-restart -l error --concurrency "$(nproc)"
+		envoy_start plain "$pod" "$pod"
 	done
 	for pod in sidecar-client sidecar-near sidecar-far; do
-		wait_port plain "$pod" 15001
-		wait_port plain "$pod" 15006
+		envoy_wait plain "$pod"
 	done
 }
 
 target() {
 	local server=sidecar-far
 	[[ $1 == cross ]] || server=sidecar-near
-	aim plain sidecar-client "$(pod_ip plain $server)" 0 "$(pids_of sidecar-client $server)"
+	aim plain sidecar-client "$(pod_ip plain $server)" 0 "$(pids_of sidecar-client $server)" $server
+}
+
+crowd() {
+	local i pods=()
+	crowd_make plain
+	envoy_certs
+	for ((i = 1; i <= crowd_pods; i++)); do
+		pods+=("c$i" "s$i")
+		envoy_start crowd c$i crowd-c$i
+		envoy_start crowd s$i crowd-s$i
+	done
+	for i in "${pods[@]}"; do
+		envoy_wait crowd "$i"
+	done
+	pids_of "${pods[@]/#/crowd-}" >"$WORK/crowd.pids"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2034
-title="weft, client outside of the mesh"
+title="weft, client outside of the mesh, server in it"
 places="cross"
 
 up() {
@@ -8,5 +8,5 @@ up() {
 }
 
 target() {
-	aim mesh outside "$(pod_ip mesh far)" 0 "$(weftd_pids)"
+	aim mesh outside "$(pod_ip mesh far)" 0 "$(weftd_pids mesh)" far
 }
