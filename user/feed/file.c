@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -28,8 +29,9 @@
 /* Not everything gives events: network file systems, symlinks further up in the path. */
 #define POLL_NS (5 * NS_PER_S)
 
-#define EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE |  \
-		IN_DELETE_SELF | IN_MOVE_SELF | IN_ATTRIB)
+#define EVENTS \
+	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_DELETE_SELF | \
+	 IN_MOVE_SELF | IN_ATTRIB)
 
 enum { FOLDER_OF_PATH, FOLDER_OF_TARGET, FOLDER_MAX };
 
@@ -44,7 +46,7 @@ struct feed_file {
 	int wd[FOLDER_MAX]; /* -1 none */
 	struct watch watch;
 	struct timer look; /* always armed */
-	bool settling;	   /* it is armed because of an event */
+	bool settling;    /* it is armed because of an event */
 	struct task applied;
 	struct file_identity seen; /* at the last attempt */
 	struct feed_file_status status;
@@ -147,16 +149,35 @@ static void feed_look(void *arg)
 		feed_apply(f);
 }
 
+/* A file that was renamed to our path is whole: what it denies shall not wait. */
+static bool was_moved_in(const struct feed_file *f, const char *buf, size_t n)
+{
+	const char *slash = strrchr(f->path, '/'), *name = slash ? slash + 1 : f->path;
+	const struct inotify_event *e;
+
+	for (size_t at = 0; at < n; at += sizeof(*e) + e->len) {
+		e = (const struct inotify_event *)(buf + at);
+		if (e->wd == f->wd[FOLDER_OF_PATH] && (e->mask & IN_MOVED_TO) && e->len &&
+		    strcmp(e->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void feed_event(void *arg, uint32_t epoll_events)
 {
 	struct feed_file *f = arg;
 	_Alignas(struct inotify_event) char buf[4096];
+	bool whole = false;
+	ssize_t n;
 
 	(void)epoll_events;
-	/* Which file it was does not matter, and so neither does a queue that ran over. */
-	while (read(f->inotify_fd, buf, sizeof(buf)) > 0)
-		;
-	if (!f->settling)
+	/* Which file it was matters for the haste only, so a queue that ran over costs nothing. */
+	while ((n = read(f->inotify_fd, buf, sizeof(buf))) > 0)
+		whole = whole || was_moved_in(f, buf, (size_t)n);
+	if (whole)
+		feed_look(f);
+	else if (!f->settling)
 		feed_look_in(f, SETTLE_NS, true);
 }
 
@@ -188,8 +209,8 @@ int feed_file_start(struct loop *loop, struct model *m, const char *path,
 
 int feed_file_start_with(struct loop *loop, struct model *m, const char *path,
 			 const struct feed_defaults *defaults,
-		    void (*on_apply)(void *arg, const struct snap *s), void *arg,
-		    struct feed_file **ret)
+			 void (*on_apply)(void *arg, const struct snap *s), void *arg,
+			 struct feed_file **ret)
 {
 	cleanup_with(feed_file_stop) struct feed_file *f = calloc(1, sizeof(*f));
 	int r;
