@@ -7,7 +7,7 @@
 
 KEYS="src.addr src.workload src.namespace src.identity src.cluster dst.addr dst.hbone_addr \
 dst.service dst.workload dst.namespace dst.identity dst.cluster direction bytes_sent bytes_recv \
-duration path dialled policy error"
+duration path dialled policy rule error"
 
 # line NODE PATH DIRECTION WORKLOAD: the lines of connections that WORKLOAD opened
 line() {
@@ -119,6 +119,7 @@ done
 for name in denied refused; do
 	[[ $(value "${is[$name]}" error) == policy_denied: ]] || fail "error: ${is[$name]}"
 	expect "${is[$name]}" policy default/no-intruder
+	expect "${is[$name]}" rule 0
 	[[ ${is[$name]} == *$'\t'error$'\t'access$'\t'* ]] || fail "level: ${is[$name]}"
 done
 

@@ -23,12 +23,16 @@
 #define NOW_NS 1700000000123456789ull /* 2023-11-14T22:13:20.123456Z */
 
 static struct workload client = {
-	.name = (char *)"client-7d9f-abcde", .workload_name = (char *)"client",
-	.ns = (char *)"demo", .canonical_name = (char *)"client",
+	.name = (char *)"client-7d9f-abcde",
+	.workload_name = (char *)"client",
+	.ns = (char *)"demo",
+	.canonical_name = (char *)"client",
 	.cluster = (char *)"Kubernetes",
 };
 static struct workload server = {
-	.name = (char *)"", .ns = (char *)"demo", .canonical_name = (char *)"server",
+	.name = (char *)"",
+	.ns = (char *)"demo",
+	.canonical_name = (char *)"server",
 	.cluster = (char *)"Kubernetes",
 };
 static struct service shop = { .hostname = (char *)"shop.demo.svc.cluster.local" };
@@ -92,8 +96,11 @@ static void a_line_has_the_known_keys_in_the_known_order(void **state)
 static void what_is_not_known_is_left_out(void **state)
 {
 	struct access_rec r = {
-		.inbound = true, .path = WEFT_PATH_PLAIN, .reason = WEFT_REASON_OK,
-		.src = ep("[fd00::1]:9"), .dst = ep("10.1.2.3:80"),
+		.inbound = true,
+		.path = WEFT_PATH_PLAIN,
+		.reason = WEFT_REASON_OK,
+		.src = ep("[fd00::1]:9"),
+		.dst = ep("10.1.2.3:80"),
 	};
 
 	(void)state;
@@ -120,10 +127,13 @@ static void an_error_starts_with_one_word_that_survives_a_split(void **state)
 	(void)state;
 	r.reason = WEFT_REASON_POLICY_DENIED;
 	r.policy = "demo/only-client";
+	r.rule = 2;
 	line = line_of(&r, false);
 	assert_non_null(strstr(line, "\terror\taccess\tconnection complete\t"));
-	assert_non_null(strstr(line, " policy=\"demo/only-client\" error=\"policy_denied: "
+	assert_non_null(strstr(line, " policy=\"demo/only-client\" rule=2 error=\"policy_denied: "
 				     "an authorization policy refused it\"\n"));
+	r.rule = -1; /* a name that no policy has */
+	assert_null(strstr(line_of(&r, false), "rule="));
 	r.detail = "because of \"x\"";
 	assert_non_null(strstr(line_of(&r, false), "error=\"policy_denied: because of \\\"x\\\"\""));
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The driver of every connection: walks its stage table, remembers what is under way, and is
- * the single place where a connection ends, is counted and is logged.
+ * the single place where a connection ends; conn_free() then counts and logs it.
  */
 #define LOG_SCOPE "conn"
 #include "conn/conn.h"
@@ -53,6 +53,7 @@ struct conn *conn_new(struct conn_worker *w, const struct stage *stages, struct 
 	c->stages = stages;
 	c->local = conn_local_get(l);
 	c->fd = c->fd2 = -1;
+	c->rule = -1;
 	c->started_ns = clock_mono_ns();
 	c->id = (uint64_t)w->number << 48 | ++w->next_id;
 	list_add_tail(&w->conns, &c->node);
@@ -115,10 +116,11 @@ enum step conn_fail(struct conn *c, enum weft_reason why, const char *fmt, ...)
 	return STEP_FAIL;
 }
 
-void conn_set_policy(struct conn *c, const char *policy)
+void conn_set_policy(struct conn *c, const char *policy, int rule)
 {
 	free(c->policy);
 	c->policy = policy && policy[0] ? str_dup(str_of(policy)) : NULL;
+	c->rule = rule;
 }
 
 uint64_t conn_bytes_sent(const struct conn *c)
@@ -150,26 +152,13 @@ static void report_drop(struct conn *c)
 	name_of(r.dst_name, sizeof(r.dst_name), c->dst);
 	if (c->policy)
 		snprintf(r.policy, sizeof(r.policy), "%s", c->policy);
+	r.rule = c->rule;
 	drops_add_any(c->w->sh->drops, &r);
 }
 
-static const bool flagless[WEFT_REASON_MAX] = {
-#define X(name, number, token, flag, sentence) [number] = flag[0] == '-',
-	WEFT_REASONS(X)
-#undef X
-};
-
 static void report_metrics(struct conn *c)
 {
-	struct tcp_labels l = {
-		.reporter = c->inbound ? WEFT_REPORTER_DESTINATION : WEFT_REPORTER_SOURCE,
-		.src = c->src, .dst = c->dst, .service = c->service,
-		.mutual_tls = c->path == WEFT_PATH_HBONE && c->peer_identity,
-		.src_principal = c->inbound ? c->peer_identity : NULL, .reason = c->reason,
-	};
-	/* An end without a flag is counted where the opening was. */
-	struct tcp_series *s = c->series && flagless[c->reason]
-				       ? c->series : metrics_tcp_any(c->w->sh->metrics, &l);
+	struct tcp_series *s = conn_series_get(c, c->reason);
 
 	if (!s)
 		return;
@@ -192,8 +181,8 @@ static void report_access(struct conn *c)
 		.src_identity = c->inbound ? c->peer_identity : own,
 		.dst_identity = c->inbound ? own : c->peer_identity,
 		.sent_bytes = conn_bytes_sent(c), .received_bytes = conn_bytes_received(c),
-		.duration_ns = clock_mono_ns() - c->started_ns,
-		.policy = c->policy, .detail = c->detail,
+		.duration_ns = c->ended_ns - c->started_ns,
+		.policy = c->policy, .rule = c->rule, .detail = c->detail,
 	};
 
 	if (c->path == WEFT_PATH_HBONE) {
@@ -204,12 +193,19 @@ static void report_access(struct conn *c)
 	access_write_any(c->w->sh->access, &r);
 }
 
-/* Later in the turn in which it ended, when nothing on the stack knows it any more. */
+/* Later in the turn in which it ended, when nothing on the stack knows it any more. Counted and
+ * logged only now: of many that are cut at once, the last shall not wait for words about the
+ * first. */
 void conn_free(void *arg)
 {
 	struct conn *c = arg;
 
 	OBJ_CHECK(c, CONN_MAGIC);
+	if ((!c->opened && c->reason != WEFT_REASON_RESET) ||
+	    c->reason == WEFT_REASON_POLICY_CHANGED)
+		report_drop(c);
+	report_metrics(c);
+	report_access(c);
 	c->magic = 0;
 	list_del(&c->node);
 	task_cancel(&c->free_later);
@@ -247,6 +243,7 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	if (c->ending)
 		return;
 	c->ending = true;
+	c->ended_ns = clock_mono_ns();
 	c->reason = (uint8_t)why;
 	set_detail(c, detail);
 	timer_cancel(&c->deadline);
@@ -262,10 +259,6 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	own_close(&c->fd);
 	own_close(&c->fd2);
 	atomic_fetch_add_explicit(&c->w->sh->ended[c->path][why], 1, memory_order_relaxed);
-	if ((!c->opened && why != WEFT_REASON_RESET) || why == WEFT_REASON_POLICY_CHANGED)
-		report_drop(c);
-	report_metrics(c);
-	report_access(c);
 	list_del(&c->node);
 	list_add_tail(&c->w->dead, &c->node);
 	c->w->n_conns--;

@@ -56,7 +56,7 @@ struct conn_series {
 	struct workload *src, *dst;
 	struct service *service;
 	struct tcp_series *series;
-	uint8_t reporter, mutual_tls;
+	uint8_t reporter, mutual_tls, reason; /* reason: NONE for all that have no flag */
 };
 
 struct conn_worker {
@@ -116,7 +116,7 @@ struct conn {
 	int app_error; /* of the connect to the application: 0 or -errno */
 	int fd;	 /* towards the local application (outbound: captured; inbound: connected) */
 	int fd2; /* plaintext inbound: the client */
-	uint64_t id, started_ns;
+	uint64_t id, started_ns, ended_ns;
 	struct conn_local *local;
 	struct weft_ep client, dialled, chosen; /* chosen: endpoint or local application */
 	struct workload *src, *dst;
@@ -126,6 +126,7 @@ struct conn {
 	struct conn_head *head; /* texts of the CONNECT, only until the relay runs */
 	char *peer_identity;	/* HBONE: proven id of the other side */
 	char *policy, *detail;	/* why it ended; NULL mostly */
+	int rule;		/* of policy */
 	struct timer deadline;
 	struct task free_later, resume_later;
 	union {
@@ -142,7 +143,8 @@ void conn_resume(struct conn *c); /* the waiting stage is done: go on behind it 
 /* Sets reason and texts (printf), gives STEP_FAIL. */
 __attribute__((format(printf, 3, 4))) enum step conn_fail(struct conn *c, enum weft_reason why,
 							   const char *fmt, ...);
-void conn_set_policy(struct conn *c, const char *policy);
+/* What decided, for log and drops; rule: its index, -1 none. */
+void conn_set_policy(struct conn *c, const char *policy, int rule);
 /* Ends c now (from a callback). */
 void conn_end(struct conn *c, enum weft_reason why, const char *detail);
 void conn_free(void *conn);
@@ -152,10 +154,15 @@ uint64_t conn_bytes_received(const struct conn *c);
 /* stages.c: shared stages */
 enum step stage_report_open(struct conn *c);
 void conn_series_drop(struct conn_series *slot);
+/* The counters of c's label set with this end; NULL when there are too many. */
+struct tcp_series *conn_series_get(struct conn *c, enum weft_reason reason);
 /* Starts the connect; conn_resume() follows with the result in app_error. w: of the relay that
  * will run, so that one registration with epoll serves both. */
 int conn_connect_app(struct conn *c, struct watch *w);
 void conn_deadline(struct conn *c, uint64_t ns); /* ends c with TIMEOUT; 0: off */
-bool conn_denied(struct conn *c, bool explain);
+/* Asks the evaluator; what denies is kept for the log (conn_set_policy). */
+bool conn_denied(struct conn *c);
+/* The same for a client that by now has this identity (spiffe://...; NULL: none). */
+bool conn_denied_as(struct conn *c, const char *uri);
 /* inbound.c: the tunnel's callbacks of a worker */
 extern const struct tunnel_ops conn_tunnel_ops;

@@ -152,7 +152,7 @@ static enum step stage_authorize(struct conn *c)
 		return refuse(c, status, WEFT_REASON_BAD_DESTINATION, wrong);
 	c->dialled = c->chosen;
 	label_service(c);
-	if (conn_denied(c, true))
+	if (conn_denied(c))
 		return refuse(c, 401, WEFT_REASON_POLICY_DENIED,
 			      c->policy ? c->policy : "no ALLOW policy matches");
 	return STEP_NEXT;
@@ -282,7 +282,8 @@ static void on_refused(void *arg, void *local, const struct weft_ep *peer, enum 
 		.dst = { .addr = ip_is_v4(&peer->addr) ? l->v4 : l->v6, .port = WEFT_PORT_HBONE },
 		.src_w = snap_workload_by_addr(s, &peer->addr), .dst_w = dst, .detail = detail,
 	};
-	struct drop_rec d = { .time_s = clock_wall_s(), .src = *peer, .dst = r.dst, .reason = why };
+	struct drop_rec d = { .time_s = clock_wall_s(), .src = *peer, .dst = r.dst, .reason = why,
+			      .rule = -1 };
 
 	snprintf(d.dst_name, sizeof(d.dst_name), "%s/%s", l->ns, l->name);
 	drops_add_any(w->sh->drops, &d);

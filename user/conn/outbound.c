@@ -74,7 +74,7 @@ static enum step stage_authorize(struct conn *c)
 	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
 		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
 				     res.allow);
-	if (conn_denied(c, true))
+	if (conn_denied(c))
 		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",
 				 c->policy ? c->policy : "no ALLOW policy matches");
 	return STEP_NEXT;

@@ -58,7 +58,7 @@ static enum step stage_authorize(struct conn *c)
 {
 	if (weft_port_is_reserved(c->chosen.port))
 		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
-	if (conn_denied(c, true))
+	if (conn_denied(c))
 		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",
 				 c->policy ? c->policy : "no ALLOW policy matches");
 	return STEP_NEXT;

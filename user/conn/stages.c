@@ -12,25 +12,35 @@
 #include "report/metric.h"
 #include "weft/abi.h"
 
-static struct tcp_series *series_find(struct conn *c)
+static const bool flagless[WEFT_REASON_MAX] = {
+#define X(name, number, token, flag, sentence) [number] = flag[0] == '-',
+	WEFT_REASONS(X)
+#undef X
+};
+
+struct tcp_series *conn_series_get(struct conn *c, enum weft_reason reason)
 {
 	struct tcp_labels l = {
 		.reporter = c->inbound ? WEFT_REPORTER_DESTINATION : WEFT_REPORTER_SOURCE,
 		.src = c->src, .dst = c->dst, .service = c->service,
 		.mutual_tls = c->path == WEFT_PATH_HBONE && c->peer_identity,
 		.src_principal = c->inbound ? c->peer_identity : NULL,
-		.reason = WEFT_REASON_NONE,
+		/* An end without a flag is counted where the opening was. */
+		.reason = flagless[reason] ? WEFT_REASON_NONE : reason,
 	};
-	uint64_t key[2] = { (uintptr_t)c->src ^ (uintptr_t)c->service << 1, (uintptr_t)c->dst };
+	uint64_t key[3] = { (uintptr_t)c->src ^ (uintptr_t)c->service << 1, (uintptr_t)c->dst,
+			    l.reason };
 	struct conn_series *slot =
 		&c->w->series[hash_bytes(key, sizeof(key)) % CONN_SERIES_SLOTS];
 
+	if (l.reason == WEFT_REASON_NONE && c->series)
+		return c->series;
 	/* A source without a workload is named by its certificate alone. */
 	if (!c->src || !c->dst)
 		return metrics_tcp_any(c->w->sh->metrics, &l);
 	if (slot->series && slot->src == c->src && slot->dst == c->dst &&
 	    slot->service == c->service && slot->reporter == l.reporter &&
-	    slot->mutual_tls == l.mutual_tls)
+	    slot->mutual_tls == l.mutual_tls && slot->reason == l.reason)
 		return slot->series;
 	conn_series_drop(slot);
 	slot->series = metrics_tcp_any(c->w->sh->metrics, &l);
@@ -39,6 +49,7 @@ static struct tcp_series *series_find(struct conn *c)
 	slot->service = service_get(c->service);
 	slot->reporter = (uint8_t)l.reporter;
 	slot->mutual_tls = l.mutual_tls;
+	slot->reason = (uint8_t)l.reason;
 	return slot->series;
 }
 
@@ -53,7 +64,7 @@ void conn_series_drop(struct conn_series *slot)
 /* Counts the connection as opened; from here on its bytes are visible. */
 enum step stage_report_open(struct conn *c)
 {
-	c->series = series_find(c);
+	c->series = conn_series_get(c, WEFT_REASON_NONE);
 	if (c->series)
 		atomic_fetch_add_explicit(&c->series->opened, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&c->w->sh->opened[c->path], 1, memory_order_relaxed);
@@ -151,14 +162,12 @@ int conn_connect_app(struct conn *c, struct watch *w)
 			 c);
 }
 
-/* Asks the evaluator; explain: the deciding policy is kept for the log. */
-bool conn_denied(struct conn *c, bool explain)
+bool conn_denied_as(struct conn *c, const char *uri)
 {
 	const struct snap *s = model_snap(c->w->sh->model);
 	struct rbac_result res;
 	struct facts f = { .src_ip = c->client.addr, .dst_ip = c->chosen.addr,
 			   .dst_port = c->chosen.port, .dst = c->dst };
-	const char *uri = c->inbound ? c->peer_identity : c->src ? c->src->identity : NULL;
 
 	if (uri && spiffe_parse(str_of(uri), &f.id) == 0) {
 		f.has_identity = true;
@@ -168,7 +177,13 @@ bool conn_denied(struct conn *c, bool explain)
 	rbac_check(s, &f, &res);
 	if (res.allow)
 		return false;
-	if (explain)
-		conn_set_policy(c, res.policy);
+	conn_set_policy(c, res.policy, res.rule);
 	return true;
+}
+
+bool conn_denied(struct conn *c)
+{
+	return conn_denied_as(c, c->inbound ? c->peer_identity
+				 : c->src   ? c->src->identity
+					    : NULL);
 }

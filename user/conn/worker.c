@@ -209,28 +209,6 @@ void conn_unlisten(struct conn_worker *w, struct conn_local *local)
 	tunnel_drain_pod(w->tunnel, local->slot, local);
 }
 
-void conn_recheck(struct conn_worker *w)
-{
-	const struct snap *s = model_snap(w->sh->model);
-
-	list_for_each_safe(n, &w->conns) {
-		struct conn *c = list_entry(n, struct conn, node);
-		struct workload *now;
-
-		/* Those that wait for the application as well: they were authorized before. */
-		if (!c->inbound)
-			continue;
-		/* The workload's own list of policies may have changed as well. */
-		now = snap_workload_by_pod(s, c->local->ns, c->local->name);
-		if (now && now != c->dst) {
-			workload_put(&c->dst);
-			c->dst = workload_get(now);
-		}
-		if (conn_denied(c, true))
-			conn_end(c, WEFT_REASON_POLICY_CHANGED, "denied since the last change");
-	}
-}
-
 int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 		    struct conn_worker **ret)
 {

@@ -37,6 +37,19 @@ struct worker {
 	struct conn_worker *conns;
 };
 
+/* A question to a worker that is under way. */
+struct worker_call {
+	struct worker *w;
+	void (*fn)(struct worker *w, void *arg);
+	void *arg;
+	sem_t done;
+	bool posted;
+};
+
+struct workers_call {
+	struct worker_call of[WORKERS_MAX];
+};
+
 struct daemon {
 	struct opts opts;
 	struct loop *loop; /* control */
@@ -60,6 +73,7 @@ struct daemon {
 	struct conn_shared shared;
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
+	uint64_t enforce_ns; /* until all live connections had felt the last change */
 	struct timer stats_off, trim;
 	char uplink[64];
 };
@@ -74,7 +88,10 @@ void workers_stop(struct daemon *d);
 void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
 void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
 void workers_unlisten(void *arg, struct conn_local *l);
-void workers_recheck(struct daemon *d);
+/* All workers judge their connections by the current snapshot, at the same time; *ret must live
+ * until workers_call_end(), which waits for them. */
+void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
+void workers_call_end(struct daemon *d, struct workers_call *c);
 /* events.c: what the kernel tells */
 void on_kernel_event(void *arg, const struct weft_event *e);
 /* views.c: answers on the control socket */

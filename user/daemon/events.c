@@ -35,16 +35,16 @@ static void explain(const struct snap *s, const struct access_rec *r, struct rba
 	rbac_check(s, &f, ret);
 }
 
-static void record_drop(struct daemon *d, const struct access_rec *a, const char *policy)
+static void record_drop(struct daemon *d, const struct access_rec *a)
 {
 	struct drop_rec r = { .time_s = clock_wall_s(), .reason = a->reason,
-			      .kernel = true, .src = a->src, .dst = a->dst };
+			      .kernel = true, .src = a->src, .dst = a->dst, .rule = a->rule };
 
 	if (a->src_w)
 		snprintf(r.src_name, sizeof(r.src_name), "%s/%s", a->src_w->ns, a->src_w->name);
 	if (a->dst_w)
 		snprintf(r.dst_name, sizeof(r.dst_name), "%s/%s", a->dst_w->ns, a->dst_w->name);
-	snprintf(r.policy, sizeof(r.policy), "%s", policy);
+	snprintf(r.policy, sizeof(r.policy), "%s", a->policy ? a->policy : "");
 	drops_add_any(d->drops, &r);
 }
 
@@ -54,7 +54,7 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	const struct snap *s = model_snap(d->model);
 	const struct workload *src = snap_workload_by_id(s, e->src);
 	const struct workload *dst = snap_workload_by_id(s, e->dst);
-	struct rbac_result res = { .allow = true };
+	struct rbac_result res = { .allow = true, .rule = -1 };
 	struct access_rec r = {
 		.path = e->path, .reason = e->reason,
 		.src = { .addr = source_addr(e, src), .port = e->tuple.sport },
@@ -62,7 +62,7 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 		.src_w = src, .dst_w = dst, .service = snap_service_by_port_id(s, e->service, NULL),
 		/* Per-pod perspective: what the client sent is received by the server. */
 		.sent_bytes = e->received_bytes, .received_bytes = e->sent_bytes,
-		.duration_ns = e->duration_ns,
+		.duration_ns = e->duration_ns, .rule = -1,
 	};
 
 	if (e->kind == WEFT_EVENT_OPENED)
@@ -70,9 +70,10 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	if (e->reason == WEFT_REASON_POLICY_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED) {
 		explain(s, &r, &res);
 		r.policy = res.policy;
+		r.rule = res.rule;
 	}
 	if (e->kind == WEFT_EVENT_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED)
-		record_drop(d, &r, res.policy);
+		record_drop(d, &r);
 	if (!r.service && dst)
 		r.service = snap_service_of(s, dst, e->tuple.dport);
 	access_write_any(d->access, &r);

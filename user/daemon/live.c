@@ -184,6 +184,8 @@ static json_t *recent_rows(struct daemon *d)
 		json_object_set_new(j, "dst_workload", view_text(r[i].dst_name));
 		json_object_set_new(j, "reason", json_string(reasons[r[i].reason].token));
 		json_object_set_new(j, "policy", view_text(r[i].policy));
+		json_object_set_new(j, "rule", r[i].policy[0] && r[i].rule >= 0
+						       ? json_integer(r[i].rule) : json_null());
 		json_object_set_new(j, "where", json_string(r[i].kernel ? "kernel" : "relay"));
 		json_array_append_new(rows, j);
 	}

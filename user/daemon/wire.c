@@ -61,11 +61,19 @@ static int uplink_start(struct daemon *d, struct errbuf *err)
 	return kern_uplink_attach(d->kern, d->uplink, mode, err);
 }
 
-static void sync_kernel(struct daemon *d)
+/* What takes rights away comes first, on all threads at once; the tables then may take their
+ * time. */
+static void take_effect(struct daemon *d)
 {
 	const struct snap *s = model_snap(d->model);
+	struct workers_call recheck;
+	uint64_t begin = clock_mono_ns();
 
+	workers_recheck_begin(d, &recheck);
 	pods_sync(d->pods, s);
+	mesh_enforce(d->mesh, s);
+	workers_call_end(d, &recheck);
+	d->enforce_ns = clock_mono_ns() - begin;
 	mesh_sync(d->mesh, s);
 	mesh_verdicts(d->mesh, s);
 }
@@ -75,7 +83,7 @@ static void on_pods_change(void *arg)
 	struct daemon *d = arg;
 
 	if (d->first_apply)
-		sync_kernel(d);
+		take_effect(d);
 }
 
 static void on_mesh_apply(void *arg, const struct snap *s)
@@ -89,8 +97,7 @@ static void on_mesh_apply(void *arg, const struct snap *s)
 		pods_restore(d->pods);
 		d->first_apply = true;
 	}
-	sync_kernel(d);
-	workers_recheck(d);
+	take_effect(d);
 	daemon_trim_later(d); /* applying touches much that traffic does not */
 }
 
@@ -152,7 +159,7 @@ static int start_pods(struct daemon *d)
 	};
 	int r = pods_new(&po, &d->pods);
 
-	return r < 0 ? r : mesh_new(d->kern, d->model, d->pods, d->opts.node, &d->mesh);
+	return r < 0 ? r : mesh_new(d->kern, d->model, d->pods, d->loop, d->opts.node, &d->mesh);
 }
 
 static char *admin_get(void *arg, const char *path)

@@ -43,32 +43,47 @@ int workers_start(struct daemon *d)
 	return 0;
 }
 
-struct sync_call {
-	struct worker *w;
-	void (*fn)(struct worker *w, void *arg);
-	void *arg;
-	sem_t done;
-};
-
 static void run_call(void *arg)
 {
-	struct sync_call *c = arg;
+	struct worker_call *c = arg;
 
 	c->fn(c->w, c->arg);
 	sem_post(&c->done);
 }
 
-void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
+static void call_begin(struct worker_call *c, struct worker *w,
+		       void (*fn)(struct worker *w, void *arg), void *arg)
 {
-	struct sync_call c = { .w = w, .fn = fn, .arg = arg };
-
+	*c = (struct worker_call){ .w = w, .fn = fn, .arg = arg };
 	if (!w->started)
 		return;
-	sem_init(&c.done, 0, 0);
-	if (loop_post_any(w->loop, run_call, &c) == 0)
-		while (sem_wait(&c.done) < 0 && errno == EINTR)
-			;
-	sem_destroy(&c.done);
+	sem_init(&c->done, 0, 0);
+	c->posted = loop_post_any(w->loop, run_call, c) == 0;
+	if (!c->posted)
+		sem_destroy(&c->done);
+}
+
+static void call_end(struct worker_call *c)
+{
+	if (!c->posted)
+		return;
+	while (sem_wait(&c->done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&c->done);
+}
+
+void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg)
+{
+	struct worker_call c;
+
+	call_begin(&c, w, fn, arg);
+	call_end(&c);
+}
+
+void workers_call_end(struct daemon *d, struct workers_call *c)
+{
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		call_end(&c->of[i]);
 }
 
 struct listen_call {
@@ -115,10 +130,10 @@ static void do_recheck(struct worker *w, void *arg)
 	conn_recheck(w->conns);
 }
 
-void workers_recheck(struct daemon *d)
+void workers_recheck_begin(struct daemon *d, struct workers_call *ret)
 {
 	for (uint32_t i = 0; i < d->n_workers; i++)
-		worker_call(&d->worker[i], do_recheck, NULL);
+		call_begin(&ret->of[i], &d->worker[i], do_recheck, NULL);
 }
 
 static void do_quiesce(struct worker *w, void *arg)

@@ -341,8 +341,8 @@ static void adopt_service(void *arg, const struct weft_svc_key *key, const struc
 	model_adopt_service_id(m->model, &key->vip, key->port, v->service);
 }
 
-int mesh_new(struct kern *k, struct model *model, struct pods *pods, const char *node,
-	     struct mesh **ret)
+int mesh_new(struct kern *k, struct model *model, struct pods *pods, struct loop *loop,
+	     const char *node, struct mesh **ret)
 {
 	struct mesh *m = calloc(1, sizeof(*m));
 
@@ -351,6 +351,7 @@ int mesh_new(struct kern *k, struct model *model, struct pods *pods, const char 
 	m->kern = k;
 	m->model = model;
 	m->pods = pods;
+	m->loop = loop;
 	m->node = node;
 	kern_addr_each(k, adopt_addr, m);
 	kern_service_each(k, adopt_service, m);
@@ -365,6 +366,7 @@ void mesh_free(struct mesh **mp)
 	if (!m)
 		return;
 	*mp = NULL;
+	timer_cancel(&m->again);
 	hmap_for_each_safe(n, &m->addrs)
 		free(container_of(n, struct addr_node, by_addr));
 	hmap_fini(&m->addrs);

@@ -12,22 +12,33 @@
 #include "model/snap.h"
 #include "pod/pods.h"
 
+struct loop;
 struct mesh;
 
 struct mesh_stats {
 	uint64_t addrs, services, slots; /* entries held */
 	uint64_t writes, errors;
 	uint64_t eager_verdicts; /* installed by the last mesh_verdicts() */
+	uint64_t judged; /* live direct connections, by the last mesh_enforce() */
+	uint64_t cut;	 /* of them, ever */
 };
 
 /* Takes over what an earlier daemon left in the maps; ids go to the model (adopt). */
-int mesh_new(struct kern *k, struct model *m, struct pods *pods, const char *node,
-	     struct mesh **ret);
+int mesh_new(struct kern *k, struct model *m, struct pods *pods, struct loop *loop,
+	     const char *node, struct mesh **ret);
 void mesh_free(struct mesh **m);
 /* Writes the difference to s. A full map is logged and counted and the rest is written all
  * the same; -ENOMEM leaves what is there and removes nothing. */
 int mesh_sync(struct mesh *m, const struct snap *s);
-/* New epoch: verdicts for pairs of local pods and declared ports are made again, live direct
- * connections are judged again, and those denied now are destroyed. */
+/*
+ * A change takes effect, in this order:
+ *   mesh_enforce()   new epoch: every cached verdict is a miss; live direct connections are judged
+ *                    by s and those denied are destroyed, once more a moment later
+ *   mesh_sync()
+ *   mesh_verdicts()  verdicts for pairs of local pods and declared ports are made again
+ * Verdicts that allow must not be made before mesh_sync(): an address that the kernel still
+ * takes for another workload's would be reached by that workload's verdict.
+ */
+void mesh_enforce(struct mesh *m, const struct snap *s);
 void mesh_verdicts(struct mesh *m, const struct snap *s);
 void mesh_stats(const struct mesh *m, struct mesh_stats *ret);

@@ -4,6 +4,7 @@
 #include "weft/svc.h"
 #include "weft/wld.h"
 #include "base/hmap.h"
+#include "io/loop.h"
 #include "pod/mesh.h"
 
 struct addr_node {
@@ -27,6 +28,8 @@ struct mesh {
 	struct model *model;
 	struct pods *pods;
 	const char *node;
+	struct loop *loop;
+	struct timer again; /* the second look at live connections */
 	struct hmap addrs, services;
 	uint32_t round;
 	struct mesh_stats stats;

@@ -4,7 +4,7 @@
  * Access log: one line per connection on every path, in the key order that Kiali and ztunnel
  * users know: src.addr src.workload src.namespace src.identity src.cluster dst.addr
  * dst.hbone_addr dst.service dst.workload dst.namespace dst.identity dst.cluster direction
- * bytes_sent bytes_recv duration [path] [policy] [error]. Text:
+ * bytes_sent bytes_recv duration [path] [policy [rule]] [error]. Text:
  * "<RFC3339 us>\t<info|error|warn>\taccess\tconnection complete\tk=v k=v ...". JSON on wish.
  * Lines go through a bounded queue to a thread of its own; a full queue drops the line and
  * counts it (the data path never waits for a disk).
@@ -32,6 +32,7 @@ struct access_rec {
 	uint64_t sent_bytes, received_bytes; /* from the local pod's perspective */
 	uint64_t duration_ns;
 	const char *policy; /* name of the deciding policy; NULL or "" */
+	int rule;	    /* index of its rule that decided, -1 none; looked at with policy only */
 	const char *detail; /* sentence behind the reason's token; NULL */
 };
 

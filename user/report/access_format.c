@@ -278,6 +278,8 @@ int access_format(char *buf, size_t cap, const struct access_rec *r, bool json, 
 	if (was_rewritten(r))
 		field_ep(&o, "dialled", &r->dialled);
 	field_text(&o, "policy", r->policy);
+	if (r->policy && r->policy[0] && r->rule >= 0)
+		field_u64(&o, "rule", (uint64_t)r->rule);
 	put_error(&o, r);
 	put_z(&o, json ? "}\n" : "\n");
 	return o.error < 0 ? o.error : (int)o.n;

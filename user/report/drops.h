@@ -17,6 +17,7 @@ struct drop_rec {
 	struct weft_ep src, dst;
 	char src_name[128], dst_name[128]; /* "ns/pod", "" unknown */
 	char policy[256];		   /* "" if no policy decided */
+	int rule;			   /* index of its rule that decided; -1 none */
 	enum weft_reason reason;
 	bool kernel; /* refused in the connect hook */
 };

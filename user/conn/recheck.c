@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * After a change: a worker's inbound connections (in tunnels and plaintext) are judged by the
+ * current snapshot, those that it denies are cut. The node of the destination decides, so the
+ * client's side has nothing to judge. Connections with the same facts are judged once.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hmap.h"
+#include "conn/conn.h"
+
+/* Facts beyond so many are judged one by one. */
+#define SEEN_MAX 65536
+
+struct seen {
+	struct hnode node;
+	const struct conn *c; /* the first with these facts; freed later in this turn at the earliest */
+	bool denied;
+};
+
+struct recheck {
+	const struct snap *s;
+	struct hmap seen;
+};
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool same_facts(const struct conn *a, const struct conn *b)
+{
+	return a->dst == b->dst && a->src == b->src && ip_eq(&a->client.addr, &b->client.addr) &&
+	       ip_eq(&a->chosen.addr, &b->chosen.addr) && a->chosen.port == b->chosen.port &&
+	       a->path == b->path && same_text(a->peer_identity, b->peer_identity);
+}
+
+static uint64_t facts_hash(const struct conn *c)
+{
+	struct weft_addr addrs[2] = { c->client.addr, c->chosen.addr };
+	uint64_t parts[4] = { (uintptr_t)c->dst, hash_bytes(addrs, sizeof(addrs)), c->chosen.port,
+			      c->peer_identity ? hash_str(str_of(c->peer_identity)) : 0 };
+
+	return hash_bytes(parts, sizeof(parts));
+}
+
+/* By the identity that the client has proven, and, if its workload got another one since, by
+ * that as well: as a direct connection would be. */
+static bool is_denied(const struct recheck *r, struct conn *c)
+{
+	const struct workload *now;
+
+	if (conn_denied(c))
+		return true;
+	if (!c->src || !c->peer_identity)
+		return false;
+	now = snap_workload_by_uid(r->s, str_of(c->src->uid));
+	return now && strcmp(now->identity, c->peer_identity) != 0 &&
+	       conn_denied_as(c, now->identity);
+}
+
+static bool judge(struct recheck *r, struct conn *c)
+{
+	uint64_t hash = facts_hash(c);
+	struct seen *e;
+	bool denied;
+
+	for (struct hnode *n = hmap_first(&r->seen, hash); n; n = hmap_next_same(n)) {
+		e = container_of(n, struct seen, node);
+		if (!same_facts(e->c, c))
+			continue;
+		if (e->denied)
+			conn_set_policy(c, e->c->policy, e->c->rule);
+		return e->denied;
+	}
+	denied = is_denied(r, c);
+	e = r->seen.n < SEEN_MAX ? calloc(1, sizeof(*e)) : NULL;
+	if (!e)
+		return denied;
+	e->c = c;
+	e->denied = denied;
+	if (hmap_insert(&r->seen, &e->node, hash) < 0)
+		free(e);
+	return denied;
+}
+
+void conn_recheck(struct conn_worker *w)
+{
+	struct recheck r = { .s = model_snap(w->sh->model) };
+
+	list_for_each_safe(n, &w->conns) {
+		struct conn *c = list_entry(n, struct conn, node);
+		struct workload *now;
+
+		/* Those that wait for the application as well: they were authorized before. */
+		if (!c->inbound)
+			continue;
+		/* The workload's own list of policies may have changed as well. */
+		now = snap_workload_by_pod(r.s, c->local->ns, c->local->name);
+		if (now && now != c->dst) {
+			workload_put(&c->dst);
+			c->dst = workload_get(now);
+		}
+		if (judge(&r, c))
+			conn_end(c, WEFT_REASON_POLICY_CHANGED, "denied since the last change");
+	}
+	hmap_for_each_safe(n, &r.seen)
+		free(container_of(n, struct seen, node));
+	hmap_fini(&r.seen);
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Live direct connections after a change: no process sees their bytes, so the kernel's list of
+ * them is walked, each is judged by the new policies, and those denied by now are destroyed by
+ * the iterator weft_reap in their clients' namespaces.
+ *
+ * Connections of the same two pods and port are judged once. The walk is done twice: at once,
+ * and after a grace period of the kernel's RCU, for the connect hook that had read a verdict of
+ * the old epoch and had not yet said so in its socket's record when the first walk passed.
+ */
+#define LOG_SCOPE "mesh"
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/membarrier.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/vec.h"
+#include "codec/spiffe.h"
+#include "io/loop.h"
+#include "kern/kern.h"
+#include "pod/mesh_priv.h"
+#include "policy/rbac.h"
+
+/* Bounds the first walk's memory; what is beyond is judged one by one. */
+#define SEEN_MAX 65536
+#define AGAIN_NS (10 * NS_PER_MS)
+
+struct pair {
+	uint32_t src, dst, slot, port;
+	struct weft_addr src_ip, dst_ip;
+};
+
+struct seen {
+	struct hnode node;
+	struct pair pair;
+	bool allow, by_verdict; /* by_verdict: the kernel knows that the pair is denied */
+};
+
+struct judge {
+	struct mesh *m;
+	const struct snap *s;
+	struct hmap seen;
+	VEC(uint32_t) slots; /* of pods that have denied connections */
+	uint64_t n, denied;
+};
+
+struct pod_find {
+	const struct weft_addr *addr;
+	const struct pod *found;
+};
+
+static void find_addr(void *arg, const struct pod *pod)
+{
+	struct pod_find *pf = arg;
+
+	if (ip_eq(&pod->local->v4, pf->addr) || ip_eq(&pod->local->v6, pf->addr))
+		pf->found = pod;
+}
+
+/* A client that left the mesh file is judged by the identity it had, as in a tunnel. */
+static void facts_of_gone(struct mesh *m, const struct pair *p, struct facts *ret)
+{
+	struct pod_find pf = { .addr = &p->src_ip };
+	struct str uri;
+
+	pods_each(m->pods, find_addr, &pf);
+	uri = str_of(pf.found ? pf.found->local->identity : "");
+	if (spiffe_parse(uri, &ret->id) < 0)
+		return;
+	ret->has_identity = true;
+	ret->principal = (struct str){ uri.p + strlen("spiffe://"), uri.n - strlen("spiffe://") };
+}
+
+static void pair_judge(struct judge *j, struct seen *e)
+{
+	const struct pair *p = &e->pair;
+	struct workload *src = snap_workload_by_id(j->s, p->src);
+	struct workload *dst = snap_workload_by_id(j->s, p->dst);
+	struct rbac_result res;
+	struct facts f;
+
+	/* A destination that left the mesh has no policies any more. */
+	e->allow = !dst;
+	if (!dst)
+		return;
+	rbac_facts_of(src, dst, (uint16_t)p->port, &f);
+	if (!src)
+		facts_of_gone(j->m, p, &f);
+	f.src_ip = p->src_ip;
+	f.dst_ip = p->dst_ip;
+	rbac_check(j->s, &f, &res);
+	e->allow = res.allow;
+	/* One entry then stands for all connections of the two. Never for "allow": mesh_sync()
+	 * has not yet told the kernel which addresses the two have now. */
+	if (!res.allow && src && rbac_cacheable(j->s, src, dst, (uint16_t)p->port, &res))
+		e->by_verdict = kern_verdict_set_any(j->m->kern, p->src, p->dst,
+						     (uint16_t)p->port, false) == 0;
+}
+
+/* *spare is used for a pair that finds no room in the table. */
+static struct seen *seen_get(struct judge *j, const struct pair *p, struct seen *spare)
+{
+	uint64_t hash = hash_bytes(p, sizeof(*p));
+	struct seen *e = NULL;
+
+	for (struct hnode *n = hmap_first(&j->seen, hash); n; n = hmap_next_same(n)) {
+		e = container_of(n, struct seen, node);
+		if (memcmp(&e->pair, p, sizeof(*p)) == 0)
+			return e;
+	}
+	e = j->seen.n < SEEN_MAX ? calloc(1, sizeof(*e)) : NULL;
+	if (e && hmap_insert(&j->seen, &e->node, hash) < 0) {
+		free(e);
+		e = NULL;
+	}
+	if (!e)
+		e = spare;
+	e->pair = *p;
+	pair_judge(j, e);
+	return e;
+}
+
+static bool has_slot(struct judge *j, uint32_t slot)
+{
+	vec_for_each(s, &j->slots)
+		if (*s == slot)
+			return true;
+	return false;
+}
+
+static void on_live(void *arg, const struct weft_flow_live *l)
+{
+	struct judge *j = arg;
+	const struct pair p = { .src = l->src, .dst = l->dst, .slot = l->slot,
+				.port = l->tuple.dport, .src_ip = l->tuple.src,
+				.dst_ip = l->tuple.dst };
+	struct seen spare = { 0 };
+	const struct seen *e;
+
+	if (l->path != WEFT_PATH_DIRECT)
+		return;
+	j->n++;
+	e = seen_get(j, &p, &spare);
+	if (e->allow)
+		return;
+	j->denied++;
+	if (!e->by_verdict)
+		kern_approval_withdraw(j->m->kern, &l->tuple);
+	if (!has_slot(j, l->slot) && vec_push(&j->slots, l->slot) < 0)
+		log_warn("out of memory, a denied live connection is cut with the next change");
+}
+
+static void reap(void *arg, const struct pod *pod)
+{
+	struct judge *j = arg;
+	int r;
+
+	if (!has_slot(j, pod->local->slot))
+		return;
+	r = kern_reap(j->m->kern, pod->local->netns_fd);
+	if (r < 0)
+		log_warn("pod %s/%s: denied live connections cannot be cut: %s", pod->local->ns,
+			 pod->local->name, log_strerror(r));
+}
+
+static void judge_all(struct mesh *m, const struct snap *s)
+{
+	struct judge j = { .m = m, .s = s };
+	uint64_t begin = clock_mono_ns();
+
+	kern_flows_each(m->kern, on_live, &j);
+	if (j.denied)
+		pods_each(m->pods, reap, &j);
+	m->stats.judged = j.n;
+	m->stats.cut += j.denied;
+	if (j.denied)
+		log_info("%llu of %llu live direct connections denied and cut, in %llu us",
+			 (unsigned long long)j.denied, (unsigned long long)j.n,
+			 (unsigned long long)(clock_mono_ns() - begin) / 1000);
+	hmap_for_each_safe(n, &j.seen)
+		free(container_of(n, struct seen, node));
+	hmap_fini(&j.seen);
+	vec_fini(&j.slots);
+}
+
+static void on_again(void *arg)
+{
+	struct mesh *m = arg;
+
+	/* Returns when every hook that ran when it was called has ended. Where it is refused (CPUs
+	 * without a tick), the time that passed since then has to do. */
+	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	judge_all(m, model_snap(m->model));
+}
+
+void mesh_enforce(struct mesh *m, const struct snap *s)
+{
+	int r = kern_epoch_bump(m->kern);
+
+	if (r < 0)
+		log_error("weft_state: cached verdicts stay in force: %s", log_strerror(r));
+	judge_all(m, s);
+	timer_set(m->loop, &m->again, AGAIN_NS, on_again, m);
+}
