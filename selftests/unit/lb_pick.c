@@ -352,6 +352,50 @@ static void more_endpoints_than_slots_are_sampled_by_weight_and_stay_the_same(vo
 	assert_true(used >= 500);
 }
 
+static void rows_tell_of_each_endpoint_what_became_of_it(void **state)
+{
+	static const struct {
+		enum lb_state state;
+		uint32_t slots;
+	} want[] = {
+		{ LB_CHOSEN, 2 },     { LB_CHOSEN, 3 },	       { LB_NOT_PREFERRED, 0 },
+		{ LB_NO_ADDRESS, 0 }, { LB_NO_WEIGHT, 0 },     { LB_OTHER_NETWORK, 0 },
+		{ LB_NO_PORT, 0 },
+	};
+	_mesh_ struct mesh m = mesh_of(
+		"workloads:\n"
+		"- {name: a, namespace: n, node: n1, workloadIps: [10.0.0.1], capacity: 2,\n"
+		"   services: {n/s: {80: 1}}}\n"
+		"- {name: b, namespace: n, node: n1, workloadIps: [10.0.0.2], capacity: 3,\n"
+		"   services: {n/s: {80: 1}}}\n"
+		"- {name: far, namespace: n, node: n2, workloadIps: [10.0.0.3], services: {n/s: {80: 1}}}\n"
+		"- {name: six, namespace: n, node: n1, workloadIps: ['fd00::4'], services: {n/s: {80: 1}}}\n"
+		"- {name: idle, namespace: n, node: n1, workloadIps: [10.0.0.5], capacity: 0,\n"
+		"   services: {n/s: {80: 1}}}\n"
+		"- {name: net, namespace: n, node: n1, network: net2, workloadIps: [10.0.0.6],\n"
+		"   services: {n/s: {80: 1}}}\n"
+		"- {name: port, namespace: n, node: n1, workloadIps: [10.0.0.7], services: {n/s: }}\n"
+		"services:\n"
+		"- {name: s, namespace: n, hostname: s, vips: [10.96.0.1], ports: {80: 0},\n"
+		"   loadBalancer: {mode: Failover, routingPreferences: [Node]}}\n");
+	_free_ struct lb_row *rows = NULL;
+	struct lb_from from;
+
+	(void)state;
+	assert_int_equal(lb_rows(m.snap->service[0], &here, 80, true, &rows), 0);
+	assert_int_equal(m.snap->service[0]->n_endpoints, ARRAY_LEN(want));
+	for (size_t i = 0; i < ARRAY_LEN(want); i++) {
+		assert_int_equal(rows[i].state, want[i].state);
+		assert_int_equal(rows[i].slots, want[i].slots);
+		assert_ptr_equal(rows[i].choice.w, m.snap->service[0]->endpoints[i].w);
+	}
+	assert_int_equal(lb_rows(m.snap->service[0], &here, 81, true, &rows), -ESRCH);
+	lb_from_node(m.snap, "n2", &from);
+	assert_string_equal(from.node, "n2");
+	lb_from_node(m.snap, "n9", &from);
+	assert_string_equal(from.cluster, "");
+}
+
 static void picks_follow_the_weights(void **state)
 {
 	static const uint32_t weight[] = { 1, 3, 0, 6 };
@@ -390,6 +434,7 @@ int main(void)
 		cmocka_unit_test(large_weights_are_rounded_and_nobody_is_left_out),
 		cmocka_unit_test(a_thousand_small_ones_and_a_giant_fit_together),
 		cmocka_unit_test(more_endpoints_than_slots_are_sampled_by_weight_and_stay_the_same),
+		cmocka_unit_test(rows_tell_of_each_endpoint_what_became_of_it),
 		cmocka_unit_test(picks_follow_the_weights),
 	};
 

@@ -119,22 +119,28 @@ static int rank_of(const struct request *q, const struct workload *w)
 	return rank + bonus;
 }
 
-/* False: not to be chosen at all. */
-static bool candidate_of(const struct request *q, const struct endpoint *e, int *ret_rank,
-			 struct lb_choice *ret)
+/* LB_CHOSEN: to be chosen among those of its rank; else not at all, and why. */
+static enum lb_state candidate_of(const struct request *q, const struct endpoint *e, int *ret_rank,
+				  struct lb_choice *ret)
 {
 	const struct weft_addr *addr = address_of(q, e->w);
 	uint16_t port = target_port(q, e);
 	int rank;
 
-	if (!addr || !port || e->w->capacity == 0 || !same_network(q->from, e->w))
-		return false;
+	if (!addr)
+		return LB_NO_ADDRESS;
+	if (!port)
+		return LB_NO_PORT;
+	if (e->w->capacity == 0)
+		return LB_NO_WEIGHT;
+	if (!same_network(q->from, e->w))
+		return LB_OTHER_NETWORK;
 	rank = rank_of(q, e->w);
 	if (rank < 0)
-		return false;
+		return LB_NOT_PREFERRED;
 	*ret_rank = rank;
 	*ret = (struct lb_choice){ .w = e->w, .ep = { .addr = *addr, .port = port } };
-	return true;
+	return LB_CHOSEN;
 }
 
 /* Uniform in [0, n), n > 0. */
@@ -159,7 +165,7 @@ int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port
 		struct lb_choice c;
 		int rank;
 
-		if (!candidate_of(&q, e, &rank, &c) || rank < best)
+		if (candidate_of(&q, e, &rank, &c) != LB_CHOSEN || rank < best)
 			continue;
 		if (rank > best) {
 			best = rank;
@@ -185,14 +191,15 @@ static int candidates_of(const struct request *q, struct slot_source **ret, size
 		struct lb_choice c;
 		int rank;
 
-		if (!candidate_of(q, &q->svc->endpoints[i], &rank, &c) || rank < best)
+		if (candidate_of(q, &q->svc->endpoints[i], &rank, &c) != LB_CHOSEN || rank < best)
 			continue;
 		if (rank > best) {
 			best = rank;
 			n = 0;
 		}
 		all[n++] = (struct slot_source){ .choice = c, .weight = c.w->capacity,
-						 .order = hash_str(str_of(c.w->uid)) };
+						 .order = hash_str(str_of(c.w->uid)),
+						 .endpoint = i };
 	}
 	*ret = TAKE_PTR(all);
 	*ret_n = n;
@@ -212,4 +219,51 @@ int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t por
 	if (r < 0)
 		return r;
 	return slots_expand(src, n, ret);
+}
+
+int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
+	    struct lb_row **ret)
+{
+	size_t n_rows = svc->n_endpoints, n = 0;
+	_free_ struct lb_row *rows = calloc(n_rows ? n_rows : 1, sizeof(*rows));
+	_free_ struct slot_source *src = NULL;
+	_free_ struct lb_choice *slots = NULL;
+	struct request q;
+	int r = request_init(&q, svc, from, port, v4);
+
+	if (r == 0)
+		r = rows ? candidates_of(&q, &src, &n) : -ENOMEM;
+	if (r == 0)
+		r = slots_expand(src, n, &slots);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < n_rows; i++) {
+		int rank;
+
+		rows[i].state = candidate_of(&q, &svc->endpoints[i], &rank, &rows[i].choice);
+		rows[i].choice.w = svc->endpoints[i].w;
+		/* Until it is found among those of the best rank. */
+		if (rows[i].state == LB_CHOSEN)
+			rows[i].state = LB_NOT_PREFERRED;
+	}
+	for (size_t i = 0; i < n; i++) {
+		rows[src[i].endpoint].state = LB_CHOSEN;
+		rows[src[i].endpoint].slots = src[i].count;
+	}
+	*ret = TAKE_PTR(rows);
+	return 0;
+}
+
+void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret)
+{
+	*ret = (struct lb_from){ "", "", "", node, "", "" };
+	for (size_t i = 0; i < s->n_workloads; i++) {
+		const struct workload *w = s->workload[i];
+
+		if (strcmp(w->node, node) != 0)
+			continue;
+		*ret = (struct lb_from){ w->region, w->zone, w->subzone, w->node, w->cluster,
+					 w->network };
+		return;
+	}
 }

@@ -30,3 +30,26 @@ int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port
  * endpoint; -ESRCH, -EOPNOTSUPP, -ENOMEM. *ret is malloc'ed. */
 int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	     struct lb_choice **ret);
+
+/* What became of an endpoint in a choice, for people. */
+enum lb_state {
+	LB_CHOSEN,	  /* has its share of the slots */
+	LB_NO_ADDRESS,	  /* of the family that was dialled, or the service refuses the family */
+	LB_NO_PORT,	  /* neither it nor the service says a target port */
+	LB_NO_WEIGHT,	  /* capacity 0 */
+	LB_OTHER_NETWORK, /* out of reach without a gateway */
+	LB_NOT_PREFERRED, /* others agree in more of the routing preferences, or it not in all */
+};
+
+struct lb_row {
+	struct lb_choice choice; /* .w in any case, .ep only when LB_CHOSEN or LB_NOT_PREFERRED */
+	enum lb_state state;
+	uint32_t slots; /* of all slots together, how many are its: may be 0 beyond LB_SLOTS_MAX */
+};
+
+/* One row per endpoint of svc, in its order, from the same choice as lb_slots(); *ret is
+ * malloc'ed. Errors as of lb_slots(). */
+int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
+	    struct lb_row **ret);
+/* Where a node stands: the place of any of its workloads. The texts are those of s. */
+void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret);

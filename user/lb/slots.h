@@ -10,6 +10,7 @@ struct slot_source {
 	uint32_t weight;  /* > 0 */
 	uint32_t count;	  /* set by slots_expand() */
 	uint64_t order;	  /* differs between daemons: who is left out when not all fit */
+	size_t endpoint;  /* the caller's: place in the service's list */
 };
 
 /* Number of slots, 0 when n is 0 (then *ret is NULL); -ENOMEM. Reorders src. */

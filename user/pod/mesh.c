@@ -275,28 +275,13 @@ static int service_sync(struct mesh *m, const struct snap *s, const struct servi
 	return 0;
 }
 
-/* This node's place: that of any of its workloads. */
-static void from_node(struct mesh *m, const struct snap *s, struct lb_from *ret)
-{
-	*ret = (struct lb_from){ "", "", "", m->node, "", "" };
-	for (size_t i = 0; i < s->n_workloads; i++) {
-		const struct workload *w = s->workload[i];
-
-		if (strcmp(w->node, m->node) != 0)
-			continue;
-		*ret = (struct lb_from){ w->region, w->zone, w->subzone, w->node, w->cluster,
-					 w->network };
-		return;
-	}
-}
-
 int mesh_sync(struct mesh *m, const struct snap *s)
 {
 	struct lb_from from;
 	int r;
 
 	m->round++;
-	from_node(m, s, &from);
+	lb_from_node(s, m->node, &from);
 	r = addrs_sync(m, s);
 	for (size_t i = 0; i < s->n_services && r == 0; i++)
 		if (s->service[i]->lb_mode != LB_PASSTHROUGH)
