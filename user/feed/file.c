@@ -69,22 +69,31 @@ static void feed_rejected(struct feed_file *f, const struct errbuf *err)
 }
 
 /* First phase: everything that can fail. */
-static int feed_prepare(struct feed_file *f, struct errbuf *err, struct snap **ret)
+static int feed_prepare(const char *path, const struct feed_defaults *defaults, struct model *m,
+			struct errbuf *err, struct file_identity *ret_seen, struct snap **ret)
 {
 	cleanup_with(model_input_fini) struct model_input in = { 0 };
 	struct errbuf build_err = { 0 };
 	_free_ char *text = NULL;
 	size_t n = 0;
-	int r = file_read(f->path, err, &f->seen, &text, &n);
+	int r = file_read(path, err, ret_seen, &text, &n);
 
 	if (r == 0)
-		r = feed_file_decode_with((struct str){ text, n }, f->path, f->defaults, err, &in);
+		r = feed_file_decode_with((struct str){ text, n }, path, defaults, err, &in);
 	if (r < 0)
-		return errbuf_set(err, r, "%s: %s", f->path, log_strerror(r));
-	r = model_build(f->model, &in, &build_err, ret);
+		return errbuf_set(err, r, "%s: %s", path, log_strerror(r));
+	r = model_build(m, &in, &build_err, ret);
 	if (r < 0)
-		return errbuf_set(err, r, "%s: %.400s", f->path, build_err.text);
+		return errbuf_set(err, r, "%s: %.400s", path, build_err.text);
 	return 0;
+}
+
+int feed_file_snap(struct model *m, const char *path, const struct feed_defaults *defaults,
+		   struct errbuf *err, struct snap **ret)
+{
+	struct file_identity seen;
+
+	return feed_prepare(path, defaults, m, err, &seen, ret);
 }
 
 static void feed_apply(struct feed_file *f)
@@ -92,7 +101,7 @@ static void feed_apply(struct feed_file *f)
 	struct errbuf err = { 0 };
 	struct snap *s = NULL;
 
-	if (feed_prepare(f, &err, &s) < 0) {
+	if (feed_prepare(f->path, f->defaults, f->model, &err, &f->seen, &s) < 0) {
 		feed_rejected(f, &err);
 		return;
 	}

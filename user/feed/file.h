@@ -22,6 +22,11 @@ int feed_file_decode_with(struct str text, const char *path, const struct feed_d
 			  struct errbuf *err, struct model_input *ret);
 void model_input_fini(struct model_input *in);
 
+/* What the file would become, without publishing it: for tools that have no daemon. -errno
+ * with the sentence in err. */
+int feed_file_snap(struct model *m, const char *path, const struct feed_defaults *defaults,
+		   struct errbuf *err, struct snap **ret);
+
 struct loop;
 struct feed_file;
 
