@@ -102,6 +102,8 @@ json_t *views_status(struct daemon *d);
 json_t *view_connections(struct daemon *d);
 json_t *view_drops(struct daemon *d);
 json_t *view_bpf(struct daemon *d);
+/* why.c: a command of the control socket */
+json_t *on_why(void *arg, const json_t *req, struct errbuf *err);
 /* trim.c: gives back what only starting needed */
 void daemon_trim_later(struct daemon *d);
 /* prom.c */

@@ -386,6 +386,7 @@ int views_register(struct daemon *d)
 		{ "connections", on_connections }, { "drops", on_drops },
 		{ "bpf", on_bpf },		   { "log.level", on_log_level },
 		{ "reload", on_reload },	   { "stop", on_stop },
+		{ "why", on_why },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {

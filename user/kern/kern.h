@@ -79,6 +79,9 @@ int kern_slot_del(struct kern *k, const struct weft_slot_key *key);
 
 /* Verdicts. kern_epoch_bump makes every cached verdict a miss. */
 int kern_verdict_set_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port, bool allow);
+/* What is cached, whatever its epoch; -ENOENT: nothing. */
+int kern_verdict_get_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port,
+			 struct weft_verdict *ret);
 uint32_t kern_epoch_any(struct kern *k);
 int kern_epoch_bump(struct kern *k);
 /* Deletes verdicts of older epochs. */

@@ -174,6 +174,14 @@ int kern_verdict_set_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t po
 	return bpf_map_update_elem(k->fd_verdicts, &key, &v, BPF_ANY);
 }
 
+int kern_verdict_get_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port,
+			 struct weft_verdict *ret)
+{
+	struct weft_verdict_key key = { .src = src, .dst = dst, .port = port };
+
+	return bpf_map_lookup_elem(k->fd_verdicts, &key, ret);
+}
+
 void kern_verdict_sweep(struct kern *k)
 {
 	struct weft_verdict_key key, next, *prev = NULL;
