@@ -226,7 +226,7 @@ static void what_cannot_be_understood_is_said(void **state)
 						      "the service has several" },
 		{ "shop/client", "shop/web-1", 0, -EINVAL, "destination shop/web-1: which port?" },
 		{ "shop/client", "10.0.1.2", 0, -EINVAL, "destination 10.0.1.2: which port?" },
-		{ "shop/client", "fd00:1::2", 0, -EINVAL, "destination fd00:1::2: which port?" },
+		{ "shop/client", "fd00:1::2", 0, -EINVAL, "destination fd00:1::2: which port? Write [fd00:1::2]:P" },
 		{ "shop/client", "web:0", 0, -EINVAL, "destination web:0: 0 is not a port" },
 		{ "shop/client", "web:65536", 0, -EINVAL, "destination web:65536: 65536 is not a port" },
 		{ "shop/client", "web:80", 81, -EINVAL, "destination web:80: another port than 81" },
@@ -387,7 +387,7 @@ static void sentences_name_policy_rule_and_field(void **state)
 	assert_string_equal(why_say_verdict(buf, lost, &lost->routes[0]),
 			    "denied: shop/lost names policy shop/gone, which does not exist");
 	assert_string_equal(why_say_path(buf, lost, &lost->routes[0]),
-			    "HBONE (mutual TLS) to shop/lost; weftd of n2 decides");
+			    "a mutual TLS tunnel to shop/lost; weftd of n2 decides");
 }
 
 static void many_of_everything_are_cut_off_and_counted(void **state)

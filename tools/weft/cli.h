@@ -19,7 +19,7 @@ struct cli {
 	bool json;
 	bool watch;
 	bool help;
-	const char *pod, *netns, *uid, *dir, *trust_domain;
+	const char *pod, *netns, *uid, *dir, *trust_domain, *mesh;
 	const char *args[CLI_ARGS_MAX]; /* what stands behind the command's words */
 	size_t n_args;
 };
@@ -60,6 +60,8 @@ int cmd_pod_unenrol(const struct cli *c);
 int cmd_workloads(const struct cli *c);
 int cmd_services(const struct cli *c);
 int cmd_policies(const struct cli *c);
+int cmd_why(const struct cli *c);
+int cmd_policy_test(const struct cli *c);
 int cmd_connections(const struct cli *c);
 int cmd_drops(const struct cli *c);
 int cmd_certs(const struct cli *c);

@@ -129,18 +129,28 @@ static bool is_reachable(const char *path)
 	return fd >= 0 && connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0;
 }
 
+int client_call(const char *path, const json_t *request, struct errbuf *err, json_t **ret)
+{
+	json_t *reply = ctl_call(path, request, err);
+
+	if (!reply)
+		return is_reachable(path) ? EXIT_FAILED : EXIT_UNREACHABLE;
+	*ret = reply;
+	return EXIT_DONE;
+}
+
 static int target_ask(struct target *t, const json_t *request, bool quiet)
 {
 	struct errbuf err = { 0 };
+	int r;
 
 	json_decref(t->reply);
-	t->reply = ctl_call(t->path, request, &err);
-	if (t->reply)
-		return EXIT_DONE;
-	if (!quiet)
+	t->reply = NULL;
+	r = client_call(t->path, request, &err, &t->reply);
+	if (r != EXIT_DONE && !quiet)
 		fprintf(stderr, "weft: %s%s%s\n", t->node, t->node[0] ? ": " : "",
 			err.text[0] ? err.text : "no reply");
-	return is_reachable(t->path) ? EXIT_FAILED : EXIT_UNREACHABLE;
+	return r;
 }
 
 int targets_ask(struct targets *t, const json_t *request)

@@ -42,6 +42,9 @@ int targets_find_one(const struct cli *c, struct targets *ret);
 /* Sends request to each and stores the replies; complains on stderr about those that fail.
  * EXIT_DONE when all answered. */
 int targets_ask(struct targets *t, const json_t *request);
+/* One request to one socket: EXIT_DONE, EXIT_FAILED when the daemon said no, EXIT_UNREACHABLE;
+ * then the sentence is in err. */
+int client_call(const char *path, const json_t *request, struct errbuf *err, json_t **ret);
 /* One reply as it is, several as {"nodes": {NAME: reply}}; on stdout. */
 void targets_print_json(struct targets *t);
 

@@ -38,6 +38,7 @@ static int option_store(struct cli *c, const struct opt *o, const char *value)
 		{ "--socket", &c->socket }, { "--pod", &c->pod },
 		{ "--netns", &c->netns },   { "--uid", &c->uid },
 		{ "--dir", &c->dir },       { "--trust-domain", &c->trust_domain },
+		{ "--mesh", &c->mesh },
 	};
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {

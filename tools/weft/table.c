@@ -23,6 +23,27 @@ static const struct cmd commands[] = {
 	{ .name = "workloads", .help = "workloads of the whole mesh", .fn = cmd_workloads },
 	{ .name = "services", .help = "services, their ports and endpoints", .fn = cmd_services },
 	{ .name = "policies", .help = "authorization policies", .fn = cmd_policies },
+	{ .name = "why", .args = "SOURCE DESTINATION[:PORT] [--mesh FILE]",
+	  .opts = " --mesh --trust-domain ",
+	  .help = "why a connection is allowed or denied, and which way it takes",
+	  .detail = "SOURCE is a pod NAMESPACE/NAME, a uid, an address, or outside: somebody whom "
+		    "the mesh does not know. DESTINATION is a pod, an address, or a service by "
+		    "hostname, NAME.NAMESPACE or VIP; a bare NAME is looked for in the namespace of "
+		    "the source. In a lab the node of the source is asked.\n"
+		    "With --mesh nobody is asked: FILE is all there is to know, needs no daemon and "
+		    "no root, and a workload with protocol HBONE counts as enrolled.\n"
+		    "Exit codes: 0 allowed, 1 denied (also if only some of the ways are), 2 wrong "
+		    "usage or an unknown name, 3 the daemon cannot be reached.",
+	  .min_args = 2, .max_args = 2, .fn = cmd_why },
+	{ .name = "policy test", .args = "FILE [--mesh FILE]", .opts = " --mesh --trust-domain ",
+	  .help = "check a table of connections that must be allowed or denied",
+	  .detail = "FILE is a YAML list of {from, to, port, expect: allow|deny, policy, name}; from "
+		    "and to are written as for `weft why`, port may stand in to; policy is the one "
+		    "that must decide, \"\" for none; policy and name may be left out. With "
+		    "--mesh no daemon is needed, so that it can run before a change is applied.\n"
+		    "Exit codes: 0 all passed, 1 some failed, 2 wrong usage or a broken file, 3 the "
+		    "daemon cannot be reached.",
+	  .min_args = 1, .max_args = 1, .fn = cmd_policy_test },
 	{ .name = "connections", .args = "[-w] [--pod NAMESPACE/NAME]", .opts = " --watch --pod ",
 	  .help = "open connections: peer, identity, path, bytes",
 	  .detail = "With -w a live screen sorted by rate, until q or Ctrl-C; when the output is "
@@ -76,6 +97,7 @@ static const struct opt options[] = {
 	{ "--uid", 0, "TEXT", NULL, "the pod's uid", false },
 	{ "--dir", 0, "DIR", NULL, "where the files are", false },
 	{ "--trust-domain", 0, "NAME", NULL, "of the mesh (cluster.local)", false },
+	{ "--mesh", 0, "PATH", NULL, "a mesh file instead of a daemon", false },
 	{ 0 },
 };
 

@@ -238,6 +238,9 @@ static int dest_port(struct why_dest *d, uint16_t port, const char *to, struct e
 		return 0;
 	if (n > 1)
 		hint = "; the service has several";
+	if (d->addrs.n && !d->svc && strchr(to, ':') && to[0] != '[')
+		return errbuf_set(err, -EINVAL, "destination %.200s: which port? Write [%.200s]:PORT",
+				  to, to);
 	return errbuf_set(err, -EINVAL, "destination %.200s: which port? Write %.200s:PORT%s", to, to,
 			  hint);
 }

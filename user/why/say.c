@@ -108,7 +108,7 @@ static void say_passthrough(struct text *t, const struct why_route *r)
 
 static void say_hbone(struct text *t, const struct why_route *r)
 {
-	text_add(t, "HBONE (mutual TLS) to ");
+	text_add(t, "a mutual TLS tunnel to ");
 	text_workload(t, r->dst);
 	if (r->dst_absent) {
 		text_add(t, ", which is NOT ENROLLED on this node: nobody answers there, the "
@@ -123,12 +123,12 @@ static void say_hbone(struct text *t, const struct why_route *r)
 static void say_plain(struct text *t, const struct why_story *story, const struct why_route *r)
 {
 	if (!story->src.w)
-		text_add(t, "plaintext from outside the mesh");
+		text_add(t, "plaintext from outside the mesh, so there is no identity; ");
 	else if (!story->src.enrolled)
-		text_add(t, "plaintext, because the source is not enrolled");
+		text_add(t, "the source is not enrolled, so it sends plaintext without an identity; ");
 	else
-		text_add(t, "plaintext, because the destination has protocol TCP in the mesh");
-	text_add(t, ": no identity; ");
+		text_add(t, "the destination has protocol TCP in the mesh, so it gets plaintext "
+			    "without an identity; ");
 	text_node(t, r->dst);
 	text_add(t, " decides");
 }
@@ -156,7 +156,7 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 		say_passthrough(&t, r);
 		break;
 	case WHY_DIRECT:
-		text_add(&t, "same node: decided in the kernel of %s, no proxy in between",
+		text_add(&t, "on one node, decided in the kernel of %s, without a proxy",
 			 r->dst->node[0] ? r->dst->node : "the node");
 		break;
 	case WHY_HBONE:
@@ -265,16 +265,21 @@ static void say_string_match(struct text *t, const struct string_match *m)
 	}
 }
 
-static void say_entry(struct text *t, enum kind kind, const void *list, size_t i)
+static void say_prefix(struct text *t, const struct ip_prefix *p)
 {
 	char ip[IP_TEXT_MAX];
 
+	text_add(t, "%s", p->len == 128 ? ip_format(ip, &p->addr) : ip_format_prefix(ip, p));
+}
+
+static void say_entry(struct text *t, enum kind kind, const void *list, size_t i)
+{
 	switch (kind) {
 	case KIND_TEXT:
 		say_string_match(t, &((const struct string_match *)list)[i]);
 		break;
 	case KIND_IP:
-		text_add(t, "%s", ip_format_prefix(ip, &((const struct ip_prefix *)list)[i]));
+		say_prefix(t, &((const struct ip_prefix *)list)[i]);
 		break;
 	case KIND_PORT:
 		text_add(t, "%u", ((const uint16_t *)list)[i]);
