@@ -89,6 +89,9 @@ net: ## scenarios with a real daemon in network namespaces (root)
 fuzz: ## every fuzzer for FUZZ_SECONDS
 	@$(run_tests) fuzz
 
+interop: ## foreign programs against the daemon, as far as they are to be had (root)
+	@$(run_tests) interop
+
 lint: ## tools/lint/*.sh
 	@$(run_tests) lint
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs test stages and counts: selftests/run.sh all|build|lint|unit|policy|bpf|net|fuzz ...
+# Runs test stages and counts: selftests/run.sh all|build|lint|unit|policy|bpf|net|interop|fuzz ...
 #
 # One line per test, output only of failures; the last line of all is "N passed, N failed" or
 # "N passed, N failed, N skipped", and the exit status is 0 only if nothing failed. Programs
@@ -240,6 +240,17 @@ stage_net()
 	done
 }
 
+# Against programs of others, which are fetched: not part of all.
+stage_interop()
+{
+	local f
+	is_root || { result SKIP interop "needs root"; return; }
+	build_for interop all
+	for f in selftests/interop/*.sh; do
+		O=$(realpath "$O") run_test interop "$(basename "$f" .sh)" 600 bash "$f"
+	done
+}
+
 # run_fuzzer program name: findings and new inputs go below $O, never into the source tree
 run_fuzzer()
 {
@@ -272,7 +283,7 @@ stage_fuzz()
 run_stage()
 {
 	case $1 in
-	build | lint | unit | policy | bpf | net | fuzz)
+	build | lint | unit | policy | bpf | net | interop | fuzz)
 		echo "== $1"
 		"stage_$1"
 		;;

@@ -16,6 +16,7 @@ import socket
 import ssl
 import struct
 import sys
+import threading
 import time
 
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
@@ -551,6 +552,71 @@ def case_hoard(authority, streams, n):
             quiet = True  # nothing more is allowed
     print(f"sent {sum(w.sent.values())}", "alive" if p.alive() else "dead", flush=True)
     signal.pause()
+
+
+# ---- for programs that have no client certificate --------------------------------------------
+
+def without_ack(a, b):
+    """Bytes of a to b up to its first acknowledgement of SETTINGS, and that one not. Gives what
+    came behind it."""
+    buf = a.recv(65536)
+    while buf and not PREFACE.startswith(buf[:24]):
+        return buf  # no preface: as it is
+    at = 24
+    while buf and at < (1 << 16):
+        while len(buf) < at + 9:
+            more = a.recv(65536)
+            if not more:
+                return buf
+            b.sendall(buf[:at])
+            buf, at = buf[at:] + more, 0
+        n = int.from_bytes(buf[at:at + 3], "big")
+        if buf[at + 3] == SETTINGS and buf[at + 4] & ACK and n == 0:
+            b.sendall(buf[:at])
+            return buf[at + 9:]
+        if buf[at + 3] != SETTINGS or n > 100:
+            return buf
+        at += 9 + n
+    return buf
+
+
+def pour(a, b, first=None):
+    try:
+        if first:
+            b.sendall(first(a, b))
+        while True:
+            data = a.recv(65536)
+            if not data:
+                break
+            b.sendall(data)
+    except OSError:
+        pass
+    # Either end is the end of both: who asks wants to know when weftd hangs up.
+    for s in (a, b):
+        try:
+            s.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+
+def case_forward(port, ack=""):
+    """Takes HTTP/2 in plain text on this port of localhost and speaks TLS for it, until it is
+    killed. Unless ack is given, the acknowledgement of weftd's SETTINGS is swallowed: until it
+    comes, a peer may use a dynamic table for HPACK, and programs that take no notice of
+    SETTINGS_HEADER_TABLE_SIZE do."""
+    l = socket.create_server(("127.0.0.1", int(port)), backlog=100)
+    print("ready", flush=True)
+    while True:
+        plain, _ = l.accept()
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            tls = context().wrap_socket(tcp())
+            tls.settimeout(None)
+        except OSError:
+            plain.close()
+            continue
+        for pair in ((plain, tls, None if ack else without_ack), (tls, plain)):
+            threading.Thread(target=pour, args=pair, daemon=True).start()
 
 
 def main(argv):

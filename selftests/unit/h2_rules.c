@@ -408,6 +408,48 @@ static void a_failed_connection_takes_nothing_more(void **state UNUSED)
 	owner_free(o);
 }
 
+/* As the tunnel answers what is no CONNECT: at once, and with nothing to follow. */
+static void refuse_at_once(void *arg, struct h2_stream *s, const struct h2_headers *h UNUSED)
+{
+	struct owner *o = arg;
+
+	assert_int_equal(h2_stream_respond(s, 400, NULL, true), 0);
+	h2_stream_detach(s);
+	owner_drop(o, s);
+}
+
+static void an_answer_to_all_of_a_request_is_followed_by_no_reset(void **state UNUSED)
+{
+	struct h2_conn_ops ops = owner_ops;
+	struct owner *o = owner_new(true, NULL);
+	struct bytes in = { 0 }, out = { 0 };
+	struct h2_frame f;
+	const uint8_t *p;
+
+	ops.on_request = refuse_at_once;
+	o->c.ops = &ops;
+	put_hello(&in, true);
+	put_first_request(&in, 1, H2_FLAG_END_STREAM, REQ);
+	put_headers(&in, 3, 0, REQ);
+	assert_int_equal(owner_feed_all(o, &in), 0);
+	owner_flush(o, &out);
+	assert_false(find_frame(&out, H2_RST_STREAM, 1, 0, &f, &p));
+	assert_true(find_frame(&out, H2_RST_STREAM, 3, 0, &f, &p));
+	assert_int_equal(h2_get_u32(p), H2_NO_ERROR);
+	/* The first is closed for good, of the second something may be under way. */
+	bytes_free(&out);
+	put_frame(&in, H2_DATA, 0, 1, "x", 1);
+	put_frame(&in, H2_DATA, 0, 3, "x", 1);
+	assert_int_equal(owner_feed_all(o, &in), 0);
+	owner_flush(o, &out);
+	assert_true(find_frame(&out, H2_RST_STREAM, 1, 0, &f, &p));
+	assert_int_equal(h2_get_u32(p), H2_STREAM_CLOSED);
+	assert_false(find_frame(&out, H2_RST_STREAM, 3, 0, &f, &p));
+	bytes_free(&in);
+	bytes_free(&out);
+	owner_free(o);
+}
+
 static void only_the_fields_of_the_mesh_are_kept_the_first_of_each(void **state UNUSED)
 {
 	struct owner *o = owner_new(true, NULL);
@@ -510,6 +552,7 @@ int main(void)
 		cmocka_unit_test(a_wrong_preface_ends_the_connection),
 		cmocka_unit_test(the_first_frame_must_be_settings),
 		cmocka_unit_test(a_failed_connection_takes_nothing_more),
+		cmocka_unit_test(an_answer_to_all_of_a_request_is_followed_by_no_reset),
 		cmocka_unit_test(only_the_fields_of_the_mesh_are_kept_the_first_of_each),
 		cmocka_unit_test(a_peer_may_use_its_table_until_it_acknowledged),
 		cmocka_unit_test(the_decoder_is_freed_between_exchanges_and_goes_on),

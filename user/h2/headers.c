@@ -185,7 +185,8 @@ static int request_open(struct h2_conn *c, uint32_t id, bool end, const struct s
 {
 	const struct h2_stream_state st = {
 		.id = id,
-		.phase = H2_OPEN,
+		/* Known to on_request already: an answer to all of a request closes the stream. */
+		.phase = end ? H2_HALF_REMOTE : H2_OPEN,
 		.got_headers = 1,
 		.send_window = (int32_t)c->st.peer_initial_window,
 		.recv_window = c->st.stream_window,
