@@ -110,7 +110,8 @@ struct conn {
 	struct conn_worker *w;
 	const struct stage *stages; /* ends with a NULL name */
 	uint8_t at;
-	bool inbound, opened, ending, relay_started, redialled;
+	bool inbound, opened, ending, relay_started;
+	uint8_t redials;
 	uint8_t path; /* enum weft_path */
 	uint8_t reason;
 	int app_error; /* of the connect to the application: 0 or -errno */

@@ -26,6 +26,9 @@
 #include "report/metric.h"
 #include "weft/abi.h"
 
+/* Of a connection that a tunnel did not take, on other tunnels. */
+#define REDIALS 3
+
 /* The texts of a CONNECT; gone once it was answered. */
 struct conn_head {
 	struct h2_headers h;
@@ -144,8 +147,9 @@ static void on_stream_fail(void *arg, enum weft_reason why, unsigned status, con
 	pump_stop(&c->pump, false);
 	/* A tunnel that drains refuses what crosses its GOAWAY; another one will take it, unless
 	 * bytes have gone already. */
-	if (status == TUNNEL_TRY_AGAIN && !c->redialled && c->pump.from_fd == 0 && !c->pump.fd_eof) {
-		c->redialled = true;
+	if (status == TUNNEL_TRY_AGAIN && c->redials < REDIALS && c->pump.from_fd == 0 &&
+	    !c->pump.fd_eof) {
+		c->redials++;
 		if (dial(c) == 0)
 			return;
 	}

@@ -68,13 +68,15 @@ static void on_handover(void *arg)
 	free(h);
 }
 
-/* Streams of a tunnel live where it was accepted, so a tunnel weighs as much as several
- * connections. */
+/* Streams of a tunnel live where it was accepted, so for the next tunnel those that are there
+ * weigh as much as several connections: theirs may yet come. */
 static uint32_t load_of(const struct conn_worker *w, enum conn_listen kind)
 {
+	uint32_t n = atomic_load_explicit(&w->n_conns, memory_order_relaxed);
+
 	if (kind == CONN_LISTEN_HBONE)
-		return atomic_load_explicit(&w->n_tunnels, memory_order_relaxed) * LOAD_SLACK;
-	return atomic_load_explicit(&w->n_conns, memory_order_relaxed);
+		n += atomic_load_explicit(&w->n_tunnels, memory_order_relaxed) * LOAD_SLACK;
+	return n;
 }
 
 /* EPOLLEXCLUSIVE wakes mostly the same worker. A clearly idler one gets the connection; the

@@ -31,8 +31,14 @@ void hbone_free(void *arg)
 
 static void streams_end(struct hbone *hb, enum weft_reason why, const char *detail)
 {
+	/* Of an extra one that did not come up the others may take the streams. */
+	unsigned status = hb->extra ? TUNNEL_TRY_AGAIN : 0;
+
+	if (hb->extra && !list_empty(&hb->waiting))
+		hb->t->extra_after_ns = loop_now(hb->t->loop) + HBONE_EXTRA_PAUSE_NS;
 	while (!list_empty(&hb->waiting))
-		stream_fail(list_first(&hb->waiting, struct tunnel_stream, node), why, 0, detail);
+		stream_fail(list_first(&hb->waiting, struct tunnel_stream, node), why, status,
+			    detail);
 	if (!hb->h2_ready)
 		return;
 	for (;;) {
@@ -99,6 +105,24 @@ void hbone_put(struct hbone *hb)
 	OBJ_CHECK(hb, HBONE_MAGIC);
 	if (--hb->refs == 0)
 		task_defer(hb->t->loop, &hb->free_later, hbone_free, hb);
+}
+
+void hbone_moved(struct hbone *hb, size_t n)
+{
+	uint64_t span = loop_now(hb->t->loop) - hb->moved_since_ns;
+
+	hb->moved += n;
+	if (span < HBONE_BUSY_NS)
+		return;
+	/* In the first span after a pause the bytes are few for its length, which is right. */
+	hb->busy = hb->moved / (span / NS_PER_MS) >= hb->t->busy_rate / 1000;
+	hb->moved = 0;
+	hb->moved_since_ns += span;
+}
+
+bool hbone_is_busy(const struct hbone *hb)
+{
+	return hb->busy && loop_now(hb->t->loop) - hb->moved_since_ns < 2 * HBONE_BUSY_NS;
 }
 
 void hbone_flush_later(struct hbone *hb)

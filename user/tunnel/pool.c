@@ -44,23 +44,59 @@ void pool_remove(struct hbone *hb)
 	hb->pooled = false;
 }
 
-static bool has_room(const struct hbone *hb)
+/* Fits into one that is up, or waits for one that comes up, which then takes limit streams. */
+static bool has_room(const struct hbone *hb, uint32_t limit)
 {
 	if (hb->phase == HBONE_READY)
 		return h2_conn_can_open(&hb->h2);
-	return hb->n_waiting < HBONE_WAITING_MAX;
+	return hb->n_waiting < limit;
 }
 
-static struct hbone *pool_find(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash)
+/* What the peer takes on a connection, as far as one to the same peer has told. */
+static uint32_t pool_limit(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash)
 {
+	uint32_t limit = t->max_streams;
 	struct hnode *n;
 
 	for (n = hmap_first(&t->pool, hash); n; n = hmap_next_same(n)) {
 		struct hbone *hb = container_of(n, struct hbone, by_key);
 
-		if (key_eq(hb, d) && has_room(hb))
-			return hb;
+		if (hb->phase == HBONE_READY && key_eq(hb, d) && hb->h2.st.got_settings &&
+		    hb->h2.st.peer_max_streams < limit)
+			limit = hb->h2.st.peer_max_streams;
 	}
+	return limit ? limit : 1;
+}
+
+/*
+ * Streams gather on few connections, because their bytes share wake-ups and system calls; but one
+ * connection is one thread's work on either side, so when that is much, the next one is wanted.
+ * NULL: make a new one; *ret_extra: only because those that are there are busy.
+ */
+static struct hbone *pool_find(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash,
+			       bool *ret_extra)
+{
+	uint32_t limit = pool_limit(t, d, hash), all = 0;
+	struct hbone *least = NULL;
+	struct hnode *n;
+
+	*ret_extra = false;
+	for (n = hmap_first(&t->pool, hash); n; n = hmap_next_same(n)) {
+		struct hbone *hb = container_of(n, struct hbone, by_key);
+
+		if (!key_eq(hb, d))
+			continue;
+		all++;
+		if (!has_room(hb, limit))
+			continue;
+		if (!hbone_is_busy(hb))
+			return hb;
+		if (!least || hb->h2.n_streams < least->h2.n_streams)
+			least = hb;
+	}
+	if (!least || all >= HBONE_BUSY_MAX || loop_now(t->loop) < t->extra_after_ns)
+		return least;
+	*ret_extra = true;
 	return NULL;
 }
 
@@ -104,7 +140,8 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 		const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret)
 {
 	uint64_t hash = key_hash(dst);
-	struct hbone *hb = pool_find(t, dst, hash);
+	bool extra;
+	struct hbone *hb = pool_find(t, dst, hash, &extra);
 	struct tunnel_stream *s;
 	int r;
 
@@ -112,6 +149,7 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 		r = conn_open(t, dst, hash, &hb);
 		if (r < 0)
 			return r;
+		hb->extra = extra;
 	}
 	s = stream_new(hb);
 	if (!s)
@@ -214,6 +252,8 @@ int tunnel_new(const struct tunnel_opts *o, struct tunnel **ret)
 	t->arg = o->arg;
 	t->ping_ns = o->ping_ns ? o->ping_ns : HBONE_PING_NS;
 	t->keepalive_s = o->keepalive_s;
+	t->max_streams = o->max_streams ? o->max_streams : H2_MAX_STREAMS;
+	t->busy_rate = o->busy_rate ? o->busy_rate : HBONE_BUSY_RATE;
 	list_init(&t->conns);
 	list_init(&t->dead);
 	list_init(&t->shaking);

@@ -28,7 +28,11 @@
  * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
 #define HBONE_SHAKING_MAX 1024
 #define HBONE_SHAKING_PEER_MAX 512 /* of one address: a stranger must not use up the rest */
-#define HBONE_WAITING_MAX 100 /* streams that wait for one connection to come up */
+#define HBONE_BUSY_RATE (250u * 1000 * 1000)
+#define HBONE_BUSY_NS (100 * NS_PER_MS) /* span over which the rate is taken */
+#define HBONE_BUSY_MAX 4 /* connections to one peer that only bytes have called for */
+/* After one of those has failed, none is tried for so long. */
+#define HBONE_EXTRA_PAUSE_NS (10 * NS_PER_S)
 
 enum hbone_phase { HBONE_CONNECTING, HBONE_HANDSHAKE, HBONE_READY, HBONE_CLOSED };
 
@@ -58,6 +62,10 @@ struct hbone {
 	size_t in_n;
 	struct list waiting; /* client streams until READY */
 	size_t n_waiting;
+	/* Bytes since moved_since_ns; whether those of the span before were many. */
+	uint64_t moved, moved_since_ns;
+	bool busy;
+	bool extra; /* client: made because the others were busy */
 	uint32_t n_dialled; /* client: streams it was asked for so far */
 	struct list blocked; /* streams that found no room in out */
 	uint64_t last_rx_ns, idle_since_ns, last_ping_ns;
@@ -93,6 +101,8 @@ struct tunnel {
 	void *arg;
 	uint64_t ping_ns;
 	uint32_t keepalive_s;
+	uint32_t max_streams;
+	uint64_t busy_rate, extra_after_ns;
 	struct list conns, dead; /* dead: closed, freed later in the turn */
 	struct hmap pool;
 	uint8_t *rbuf;
@@ -119,6 +129,9 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
 /* Ends the connection: every stream on it fails or is reset with why. Freed later. */
 void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);
 void hbone_flush_later(struct hbone *hb);
+/* n bytes were sent or received. */
+void hbone_moved(struct hbone *hb, size_t n);
+bool hbone_is_busy(const struct hbone *hb);
 int hbone_start(struct hbone *hb); /* watch the socket and begin */
 /* A used up connection has no streams any more: it ends soon. */
 void hbone_linger(struct hbone *hb);

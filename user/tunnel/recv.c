@@ -74,6 +74,7 @@ static void hbone_took(struct hbone *hb, size_t n, size_t room)
 	size_t have = hb->in_n + n;
 
 	hb->last_rx_ns = loop_now(hb->t->loop);
+	hbone_moved(hb, n);
 	if (n < room && !hb->rdhup)
 		hb->readable = false;
 	free(hb->in);

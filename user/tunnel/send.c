@@ -97,6 +97,7 @@ static int out_send(struct hbone *hb)
 		if (n < 0)
 			return -errno;
 		hb->out_at += (size_t)n;
+		hbone_moved(hb, (size_t)n);
 	}
 	if (hb->out)
 		out_put(hb);

@@ -62,12 +62,13 @@ static void push_output(struct hbone *hb)
 /* Keys to the record layer, HTTP/2 on top; the SSL object's memory goes back. */
 static int become_ready(struct hbone *hb)
 {
+	const struct h2_limits limits = { .max_streams = hb->t->max_streams };
 	int r = tls_hs_record(hb->hs, &hb->rec);
 
 	if (r < 0)
 		return r;
 	hb->rec_ready = true;
-	r = h2_conn_init(&hb->h2, hb->server, NULL, &hbone_h2_ops, hb);
+	r = h2_conn_init(&hb->h2, hb->server, &limits, &hbone_h2_ops, hb);
 	if (r < 0)
 		return r;
 	hb->h2_ready = true;

@@ -394,7 +394,8 @@ void stream_send_waiting(struct hbone *hb)
 		hb->n_waiting--;
 		s->req = NULL;
 		if (r < 0) {
-			stream_fail(s, WEFT_REASON_LIMIT, 0, "the peer allows no more streams");
+			stream_fail(s, WEFT_REASON_LIMIT, r == -EAGAIN ? TUNNEL_TRY_AGAIN : 0,
+				    "the peer allows no more streams");
 			continue;
 		}
 		s->sent = true;

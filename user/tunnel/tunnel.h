@@ -39,6 +39,10 @@ struct tunnel_opts {
 	 * at most one such span later. 0: 10 s. */
 	uint64_t ping_ns;
 	uint32_t keepalive_s; /* of the client's sockets, see tcp_tune() */
+	uint32_t max_streams; /* at once on a connection, what a peer allows may be less; 0: 100 */
+	/* Bytes per second, both ways, above which a client connection counts as busy: then the
+	 * next stream to the same peer gets another one, up to four. 0: 250 MB/s. */
+	uint64_t busy_rate;
 	const struct tunnel_ops *ops;
 	void *arg; /* of ops */
 };
@@ -58,8 +62,8 @@ struct tunnel_stats {
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 
-/* As status in on_fail: REFUSED_STREAM, the peer has not looked at the request (RFC 9113 8.7);
- * it may be dialled again. */
+/* As status in on_fail: the request was not sent, or the peer has not looked at it
+ * (REFUSED_STREAM, RFC 9113 8.7); it may be dialled again. */
 #define TUNNEL_TRY_AGAIN 1
 
 /* What becomes of a stream before it relays (afterwards: chan events). Exactly one of both is
