@@ -14,6 +14,7 @@ enum extra {
 	NOTHING,
 	AEAD, /* denominator, s/GB: sealing and opening each byte once, on one core */
 	MAPS, /* numerator, MB: the kernel's memory for BPF maps */
+	PLAIN, /* both: less what plain TCP takes */
 };
 
 struct aim {
@@ -32,19 +33,51 @@ struct aim {
 static const char direct_g[] = DIRECT, pass_g[] = PASS, sidecar_g[] = SIDECAR, relay_g[] = RELAY,
 		  cost_g[] = COST;
 
-#define LIKE_PLAIN(g, m, where)                                                                  \
-	{ { g, "throughput, 1 stream", NULL, 0.95, false }, "bulk-1", "gbit_s", m, "plain", where,  \
-	  false, NOTHING },                                                                      \
-	{ { g, "throughput, 16 streams", NULL, 0.95, false }, "bulk-16", "gbit_s", m, "plain",      \
-	  where, false, NOTHING },                                                               \
-	{ { g, "round trips, 1 byte", NULL, 0.95, false }, "rtt-1", "p50_us", m, "plain", where,    \
-	  true, NOTHING },                                                                       \
-	{ { g, "HTTP requests/s, 64 connections", NULL, 0.95, false }, "http1", "per_s", m,         \
-	  "plain", where, false, NOTHING },                                                      \
-	{ { g, "new connections/s, one at a time", NULL, 0.95, false }, "conn-1", "per_s", m,       \
-	  "plain", where, false, NOTHING },                                                      \
-	{ { g, "new connections/s, 16 at a time", NULL, 0.95, false }, "conn-16", "per_s", m,       \
-	  "plain", where, false, NOTHING }
+#define LIKE_PLAIN(g, m, where, tile) \
+	{ { g, "throughput, 1 stream", NULL, 0.95, false }, \
+	  "bulk-1", \
+	  "gbit_s", \
+	  m, \
+	  "plain", \
+	  where, \
+	  false, \
+	  NOTHING }, \
+		{ { g, "throughput, 16 streams", tile, 0.95, false }, \
+		  "bulk-16", \
+		  "gbit_s", \
+		  m, \
+		  "plain", \
+		  where, \
+		  false, \
+		  NOTHING }, \
+		{ { g, "round trips, 1 byte", NULL, 0.95, false }, \
+		  "rtt-1", \
+		  "p50_us", \
+		  m, \
+		  "plain", \
+		  where, \
+		  true, \
+		  NOTHING }, \
+		{ { g, "HTTP requests/s, 64 connections", NULL, 0.95, false }, \
+		  "http1", \
+		  "per_s", \
+		  m, \
+		  "plain", \
+		  where, \
+		  false, \
+		  NOTHING }, \
+		{ { g, "new connections/s, one at a time", NULL, 0.95, false }, \
+		  "conn-1", \
+		  "per_s", \
+		  m, \
+		  "plain", \
+		  where, \
+		  false, \
+		  NOTHING }, \
+	{ \
+		{ g, "new connections/s, 16 at a time", NULL, 0.95, false }, "conn-16", "per_s", \
+			m, "plain", where, false, NOTHING \
+	}
 
 /* clang-format off */
 static const struct aim aims[] = {
@@ -70,12 +103,16 @@ static const struct aim aims[] = {
 	  "req-1000", "mesh_cpu_us_each", "hbone", "sidecar", "cross", false, NOTHING },
 	{ { cost_g, "CPU at 1,000 requests/s, one node", NULL, 0.1, true },
 	  "req-1000", "mesh_cpu_us_each", "direct", "sidecar", "same", false, NOTHING },
+	{ { cost_g, "the same, whole machine beyond plain TCP, between nodes", NULL, 0.5, true },
+	  "req-1000", "cpu_us_each", "hbone", "sidecar", "cross", false, PLAIN },
+	{ { cost_g, "the same, whole machine beyond plain TCP, one node", NULL, 0.1, true },
+	  "req-1000", "cpu_us_each", "direct", "sidecar", "same", false, PLAIN },
 	{ { cost_g, "memory: 2 nodes, 20 pods, 1,000 connections", "less memory than sidecars: 2 nodes, 20 pods, 1,000 connections", 0.05, true },
 	  "crowd", "mb_crowd", "hbone", "sidecar", "cross", false, NOTHING },
 	{ { cost_g, "the same, the kernel's BPF maps included", NULL, 0.05, true },
 	  "crowd", "mb_crowd", "hbone", "sidecar", "cross", false, MAPS },
-	LIKE_PLAIN(direct_g, "direct", "same"),
-	LIKE_PLAIN(pass_g, "passthrough", "cross"),
+	LIKE_PLAIN(direct_g, "direct", "same", "the throughput of plain TCP on one node (16 streams)"),
+	LIKE_PLAIN(pass_g, "passthrough", "cross", NULL),
 };
 /* clang-format on */
 _Static_assert(ARRAY_LEN(aims) <= BENCH_AIMS_MAX, "room for every aim");
@@ -97,20 +134,43 @@ static double aead_s_per_gb(const struct bench_run *run, int rep)
 	return seal > 0 && open > 0 ? 8 / seal + 8 / open : -1;
 }
 
-/* A copy with the extra on top; repetitions that do not have it are left out. */
+/* What comes on top of s in one repetition; false if it was not measured. */
+static bool extra_at(const struct bench_run *run, const struct bench_series *s, enum extra extra,
+		     int rep, double *ret)
+{
+	const struct bench_series *maps, *plain;
+	double v;
+
+	switch (extra) {
+	case AEAD:
+		v = aead_s_per_gb(run, rep);
+		break;
+	case MAPS:
+		maps = bench_find(run, "crowd", "map_mb_crowd", s->mode, s->place);
+		v = at_rep(maps, rep, -1);
+		break;
+	default:
+		plain = bench_find(run, s->test, s->key, "plain", s->place);
+		v = at_rep(plain, rep, -1);
+		break;
+	}
+	if (v < 0)
+		return false;
+	*ret = extra == PLAIN ? -v : v;
+	return true;
+}
+
+/* Repetitions without the extra are left out. */
 static struct bench_series add_extra(const struct bench_run *run, const struct bench_series *s,
 				     enum extra extra)
 {
-	const struct bench_series *maps =
-		bench_find(run, "crowd", "map_mb_crowd", s->mode, s->place);
 	struct bench_series sum = *s;
 
 	sum.n = 0;
 	for (size_t i = 0; i < s->n; i++) {
-		double more = extra == AEAD ? aead_s_per_gb(run, s->rep[i])
-					    : at_rep(maps, s->rep[i], -1);
+		double more;
 
-		if (more < 0)
+		if (!extra_at(run, s, extra, s->rep[i], &more))
 			continue;
 		sum.rep[sum.n] = s->rep[i];
 		sum.v[sum.n++] = s->v[i] + more;
@@ -122,16 +182,17 @@ static struct bench_ratio aim_ratio(const struct bench_run *run, const struct ai
 {
 	const struct bench_series *of = bench_find(run, aim->test, aim->key, aim->mode, aim->place);
 	const struct bench_series *to = bench_find(run, aim->test, aim->key, aim->base, aim->place);
-	struct bench_series sum;
+	struct bench_series above, below;
 
 	if (!of || !to)
 		return (struct bench_ratio){ .n = 0 };
-	if (aim->extra != NOTHING) {
-		sum = add_extra(run, aim->extra == AEAD ? to : of, aim->extra);
-		if (aim->extra == AEAD)
-			to = &sum;
-		else
-			of = &sum;
+	if (aim->extra == MAPS || aim->extra == PLAIN) {
+		above = add_extra(run, of, aim->extra);
+		of = &above;
+	}
+	if (aim->extra == AEAD || aim->extra == PLAIN) {
+		below = add_extra(run, to, aim->extra);
+		to = &below;
 	}
 	return aim->inverse ? bench_ratio_of(to, of) : bench_ratio_of(of, to);
 }
@@ -169,19 +230,17 @@ size_t bench_aims(const struct bench_run *run, struct bench_result ret[BENCH_AIM
 	for (size_t i = 0; i < ARRAY_LEN(aims); i++) {
 		struct bench_ratio r = aim_ratio(run, &aims[i]);
 
-		ret[i] = (struct bench_result){ &aims[i].a, r,
-						bench_verdict_of(&r, aims[i].a.aim, aims[i].a.at_most) };
+		ret[i] = (struct bench_result){
+			&aims[i].a, r, bench_verdict_of(&r, aims[i].a.aim, aims[i].a.at_most)
+		};
 	}
 	return ARRAY_LEN(aims);
 }
 
 /* ---- on the terminal ---- */
 static const struct column columns[] = {
-	{ "FIGURE", 0, 0, 0 },
-	{ "RATIO", COL_RIGHT, 0, 0 },
-	{ "INTERVAL", COL_RIGHT, 0, 0 },
-	{ "AIM", COL_RIGHT, 0, 0 },
-	{ "VERDICT", 0, 0, 0 },
+	{ "FIGURE", 0, 0, 0 },      { "RATIO", COL_RIGHT, 0, 0 }, { "INTERVAL", COL_RIGHT, 0, 0 },
+	{ "AIM", COL_RIGHT, 0, 0 }, { "VERDICT", 0, 0, 0 },
 };
 
 static enum colour verdict_colour(enum bench_verdict v)
@@ -237,8 +296,9 @@ void bench_print_aims(const struct bench_run *run, FILE *to)
 		measured += all[i].verdict != AIM_NOT_MEASURED;
 	if (!measured)
 		return;
-	fprintf(to, "\nAgainst the aims: ratios within each repetition, median and interval of the "
-		    "median (%.0f %%)\n",
+	fprintf(to,
+		"\nAgainst the aims: ratios within each repetition, median and interval of the "
+		"median (%.0f %%)\n",
 		stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
 	while (at < n)
 		at = group_print(all, n, at, to);

@@ -142,6 +142,8 @@ bool bench_headline(const char *test, const char *key)
 	/* At a fixed rate the rate says nothing. */
 	if ((paced || strncmp(test, "req-", 4) == 0) && strcmp(key, "per_s") == 0)
 		return false;
+	if (strncmp(test, "rtt", 3) == 0 && strcmp(key, "per_s") == 0)
+		return false; /* the same as the median time */
 	if (paced && key[0] != 'p')
 		return false;
 	if (strcmp(key, "mesh_cpu_us_each") == 0)
@@ -158,7 +160,7 @@ const char *bench_place_title(const char *place)
 	return strcmp(place, "cross") == 0 ? "between nodes" : place;
 }
 
-/* Commas between thousands, from 10,000 on. */
+/* Commas between thousands. */
 static void number_group(char *buf, long v)
 {
 	char digits[32];
@@ -177,7 +179,7 @@ char *bench_number(char *buf, double v)
 	double size = fabs(v);
 	int digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 0.095 ? 2 : 3;
 
-	if (size >= 9999.5 && size < 1e15)
+	if (size >= 999.5 && size < 1e15)
 		number_group(buf, lround(v));
 	else
 		snprintf(buf, 32, "%.*f", size < 0.0005 ? 0 : digits, v);

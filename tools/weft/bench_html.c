@@ -114,10 +114,11 @@ static bool has_value(const struct bench_run *run, const struct bench_series *fi
 
 static void figure_head(FILE *f, const char *title, const char *unit, enum bench_better better)
 {
-	fprintf(f, "<figure><h3>");
+	fprintf(f, "<figure><h3><span>");
 	html_text(f, title);
 	if (unit[0])
 		fprintf(f, " <span class=\"unit\">%s</span>", unit);
+	fprintf(f, "</span>");
 	fprintf(f, "<span class=\"unit better\">%s</span></h3>\n",
 		better == BENCH_HIGHER  ? "more is better"
 		: better == BENCH_LOWER ? "less is better"

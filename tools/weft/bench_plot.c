@@ -11,7 +11,7 @@
 #include "bench_html.h"
 
 /* ---- lines ---- */
-enum { LINES_HEIGHT = 250, LINES_LEFT = 44, LINES_RIGHT = 130, LINES_TOP = 12, LINES_BOTTOM = 30 };
+enum { LINES_HEIGHT = 250, LINES_LEFT = 44, LINES_RIGHT = 138, LINES_TOP = 12, LINES_BOTTOM = 30 };
 
 static const int streams[] = { 1, 4, 16, 64 };
 
@@ -19,6 +19,7 @@ struct lines {
 	const struct bench_run *run;
 	const char *tail, *key, *place;
 	double top; /* of the axis */
+	bool has[4]; /* anything for this number of streams */
 	double taken[16]; /* heights of labels so far */
 	size_t n_taken;
 };
@@ -31,10 +32,16 @@ static const struct bench_series *point(const struct lines *l, const char *mode,
 	return bench_find(l->run, test, l->key, mode, l->place);
 }
 
-static double line_x(size_t i)
+static double line_x(const struct lines *l, size_t i)
 {
-	return LINES_LEFT + 16 + (double)i * (SVG_WIDTH - LINES_LEFT - LINES_RIGHT - 32) /
-					 (double)(ARRAY_LEN(streams) - 1);
+	size_t before = 0, all = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(streams); k++) {
+		before += k < i && l->has[k];
+		all += l->has[k];
+	}
+	return LINES_LEFT + 16 +
+	       (double)before * (SVG_WIDTH - LINES_LEFT - LINES_RIGHT - 32) / (double)(all - 1);
 }
 
 static double line_y(const struct lines *l, double v)
@@ -54,17 +61,16 @@ static double axis_step(double max)
 
 static void lines_axis(FILE *f, const struct lines *l, double step)
 {
-	char buf[32];
-
 	for (double v = 0; v <= l->top * 1.001; v += step)
 		fprintf(f,
 			"<path class=\"grid\" d=\"M%d %.1fH%d\"/><text class=\"dim end\" x=\"%d\" "
-			"y=\"%.1f\">%s</text>\n",
+			"y=\"%.1f\">%g</text>\n",
 			LINES_LEFT, line_y(l, v), SVG_WIDTH - LINES_RIGHT, LINES_LEFT - 8,
-			line_y(l, v) + 4, bench_number(buf, v));
+			line_y(l, v) + 4, v < step / 2 ? 0 : v);
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++)
-		fprintf(f, "<text class=\"dim mid\" x=\"%.1f\" y=\"%d\">%d</text>\n", line_x(i),
-			LINES_HEIGHT - LINES_BOTTOM + 18, streams[i]);
+		if (l->has[i])
+			fprintf(f, "<text class=\"dim mid\" x=\"%.1f\" y=\"%d\">%d</text>\n",
+				line_x(l, i), LINES_HEIGHT - LINES_BOTTOM + 18, streams[i]);
 }
 
 /* Labels at the ends of lines are pushed apart. */
@@ -97,9 +103,10 @@ static void line_of(FILE *f, struct lines *l, const char *mode)
 		const struct bench_series *s = point(l, mode, i);
 
 		if (s)
-			fprintf(f, "%s%.1f %.1f", last ? "L" : "M", line_x(i), line_y(l, s->median));
+			fprintf(f, "%s%.1f %.1f", last ? "L" : "M", line_x(l, i),
+				line_y(l, s->median));
 		last = s ? s : last;
-		x = s ? line_x(i) : x;
+		x = s ? line_x(l, i) : x;
 	}
 	fprintf(f, "\"/>\n");
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
@@ -110,7 +117,7 @@ static void line_of(FILE *f, struct lines *l, const char *mode)
 		fprintf(f,
 			"<path class=\"range\" d=\"M%.1f %.1fV%.1f\"/><circle cx=\"%.1f\" cy=\"%.1f\" "
 			"r=\"4\"><title>%s, %d: %s</title></circle>\n",
-			line_x(i), line_y(l, s->min), line_y(l, s->max), line_x(i),
+			line_x(l, i), line_y(l, s->min), line_y(l, s->max), line_x(l, i),
 			line_y(l, s->median), mode, streams[i], bench_number(buf, s->median));
 	}
 	fprintf(f, "<text x=\"%.1f\" y=\"%.1f\">%s <tspan class=\"number\">%s</tspan></text></g>\n",
@@ -158,22 +165,21 @@ bool svg_lines(FILE *f, const struct bench_run *run, const char *tail, const cha
 	double step;
 
 	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
-		bool any = false;
-
 		for (size_t m = 0; m < n; m++) {
 			const struct bench_series *s = point(&l, modes[m], i);
 
-			any = any || s;
+			l.has[i] = l.has[i] || s;
 			l.top = s && s->max > l.top ? s->max : l.top;
 		}
-		points += any;
+		points += l.has[i];
 	}
 	if (points < 2 || l.top <= 0)
 		return false;
 	step = axis_step(l.top);
 	l.top = ceil(l.top / step) * step;
-	fprintf(f, "<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over the number of "
-		   "streams\">\n",
+	fprintf(f,
+		"<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s over the number of "
+		"streams\">\n",
 		SVG_WIDTH, LINES_HEIGHT, bench_value_of(key)->title);
 	lines_axis(f, &l, step);
 	for (size_t i = 0; i < n; i++)
@@ -219,8 +225,17 @@ static struct times times_measure(const struct bench_run *run, const char *test)
 
 static double time_x(const struct times *t, double us)
 {
-	return SVG_LABEL + (log10(us) - t->low) / (t->high - t->low) *
-				   (SVG_WIDTH - SVG_LABEL - SVG_NUMBERS);
+	return SVG_LABEL +
+	       (log10(us) - t->low) / (t->high - t->low) * (SVG_WIDTH - SVG_LABEL - SVG_NUMBERS);
+}
+
+/* Of an axis: 30, 1,000, 0.3 */
+static char *number_plain(char *buf, double v)
+{
+	if (v >= 1000)
+		return bench_number(buf, v);
+	snprintf(buf, 32, "%g", v);
+	return buf;
 }
 
 static void times_axis(FILE *f, const struct times *t, double bottom)
@@ -233,10 +248,10 @@ static void times_axis(FILE *f, const struct times *t, double bottom)
 
 		if (x > SVG_WIDTH - SVG_NUMBERS + 1)
 			continue;
-		fprintf(f,
-			"<path class=\"grid\" d=\"M%.1f 16V%.1f\"/><text class=\"dim mid\" x=\"%.1f\" "
-			"y=\"10\">%s</text>\n",
-			x, bottom, x, bench_number(buf, us));
+		fprintf(f, "<path class=\"grid\" d=\"M%.1f 16V%.1f\"/>", x, bottom);
+		if (x < SVG_WIDTH - SVG_NUMBERS - 8)
+			fprintf(f, "<text class=\"dim mid\" x=\"%.1f\" y=\"10\">%s</text>\n", x,
+				number_plain(buf, us));
 	}
 	fprintf(f, "<text class=\"dim\" x=\"%d\" y=\"10\">50 / 99 / 99.9 %%, µs</text>\n",
 		SVG_WIDTH - SVG_NUMBERS + 22);
@@ -249,8 +264,8 @@ static void times_row(FILE *f, const struct bench_run *run, const struct bench_s
 	double last = s->median, mid = y + SVG_BAR / 2.0;
 	char buf[32];
 
-	fprintf(f, "<g class=\"l-%s\"><text class=\"mode\" x=\"%d\" y=\"%.1f\">%s</text>\n", s->mode,
-		SVG_LABEL - 10, y + SVG_BAR - 2, s->mode);
+	fprintf(f, "<g class=\"l-%s\"><text class=\"mode\" x=\"%d\" y=\"%.1f\">%s</text>\n",
+		s->mode, SVG_LABEL - 10, y + SVG_BAR - 2, s->mode);
 	for (size_t q = 0; q < ARRAY_LEN(quantiles); q++) {
 		all[q] = bench_find(run, s->test, quantiles[q], s->mode, s->place);
 		last = all[q] ? all[q]->median : last;
@@ -307,7 +322,7 @@ static const struct {
 	{ "cpu_proxy_client_s_per_gb", "p-near", "client's proxy" },
 	{ "cpu_proxy_server_s_per_gb", "p-far", "server's proxy" },
 	{ "cpu_app_server_s_per_gb", "p-server", "server" },
-	{ NULL, "p-rest", "kernel for nobody" },
+	{ NULL, "p-rest", "interrupts" },
 };
 
 static void stack_key(FILE *f)
@@ -332,8 +347,9 @@ static void stack_row(FILE *f, const struct bench_run *run, const struct bench_s
 	fprintf(f, "<text class=\"mode\" x=\"%d\" y=\"%.1f\">%s</text>", SVG_LABEL - 10,
 		y + SVG_BAR - 2, s->mode);
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-		const struct bench_series *p =
-			parts[i].key ? bench_find(run, s->test, parts[i].key, s->mode, s->place) : NULL;
+		const struct bench_series *p = parts[i].key ? bench_find(run, s->test, parts[i].key,
+									 s->mode, s->place)
+							    : NULL;
 		double v = p ? p->median : parts[i].key ? 0 : fmax(s->median - seen, 0);
 
 		seen += v;
@@ -342,7 +358,8 @@ static void stack_row(FILE *f, const struct bench_run *run, const struct bench_s
 		fprintf(f,
 			"<rect class=\"%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\">"
 			"<title>%s: %s s/GB</title></rect>\n",
-			parts[i].class, x, y, v * scale, SVG_BAR, parts[i].title, bench_number(buf, v));
+			parts[i].class, x, y, v * scale, SVG_BAR, parts[i].title,
+			bench_number(buf, v));
 		x += v * scale;
 	}
 	fprintf(f, "<text x=\"%.1f\" y=\"%.1f\" class=\"number\">%s</text>\n", x + 8,

@@ -26,7 +26,8 @@ static void story_lost(FILE *f, const struct bench_run *run)
 		fprintf(f, " (%zu)</li>\n", l->n);
 	}
 	if (run->errors > 0)
-		fprintf(f, "<li>%.0f operations failed; see the errors in the table of all numbers</li>\n",
+		fprintf(f,
+			"<li>%.0f operations failed; see the errors in the table of all numbers</li>\n",
 			run->errors);
 	fprintf(f, "</ul></div>\n");
 }
@@ -68,8 +69,7 @@ static void story_tiles(FILE *f, const struct bench_result *all, size_t n)
 			times_text(f, less ? r->low : r->high, less);
 			fprintf(f, "; ");
 		}
-		fprintf(f, "aim ");
-		times_text(f, all[i].aim->aim, less);
+		fprintf(f, "aim %g", less ? 1 / all[i].aim->aim : all[i].aim->aim);
 		fprintf(f, "×: %s</small></div>\n", bench_verdict_text(all[i].verdict));
 	}
 	fprintf(f, "</div>\n");
@@ -96,9 +96,10 @@ static void aim_plot(FILE *f, const struct bench_result *res)
 	double a = goodness(res->aim, res->ratio.low), b = goodness(res->aim, res->ratio.high);
 	double at = goodness(res->aim, res->ratio.median), mid = AIM_HEIGHT / 2.0;
 
-	fprintf(f, "<svg class=\"aim v-%s\" viewBox=\"0 0 %d %d\" aria-hidden=\"true\">"
-		   "<rect class=\"good\" x=\"%d\" width=\"%d\" height=\"%d\"/>"
-		   "<path class=\"zero\" d=\"M%d 0V%d\"/>",
+	fprintf(f,
+		"<svg class=\"aim v-%s\" viewBox=\"0 0 %d %d\" aria-hidden=\"true\">"
+		"<rect class=\"good\" x=\"%d\" width=\"%d\" height=\"%d\"/>"
+		"<path class=\"zero\" d=\"M%d 0V%d\"/>",
 		verdict_class(res->verdict), AIM_WIDTH, AIM_HEIGHT, AIM_WIDTH / 2, AIM_WIDTH / 2,
 		AIM_HEIGHT, AIM_WIDTH / 2, AIM_HEIGHT);
 	if (res->ratio.n)
@@ -152,9 +153,9 @@ static void story_aims(FILE *f, const struct bench_run *run, const struct bench_
 		stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].aim->group != group) {
-			fprintf(f, "<tr class=\"group\"><th colspan=\"2\">");
+			fprintf(f, "<tr class=\"group\"><th>");
 			html_text(f, all[i].aim->group);
-			fprintf(f, "</th><th class=\"r\">ratio</th>"
+			fprintf(f, "</th><th class=\"plot\"></th><th class=\"r\">ratio</th>"
 				   "<th class=\"r wide\">interval</th><th class=\"r\">aim</th>"
 				   "<th></th></tr>\n");
 		}
@@ -175,9 +176,11 @@ static void story_score(FILE *f, const struct bench_result *all, size_t n)
 	if (measured == 0)
 		return;
 	fprintf(f, "<p class=\"score\">Of %zu aims", n);
-	fprintf(f, " <b class=\"v-met\">%zu %s met</b>", count[AIM_MET], count[AIM_MET] == 1 ? "is" : "are");
-	fprintf(f, ", <b class=\"v-near\">%zu cannot be told from the aim with certainty</b> "
-		   "(%zu on its good side)",
+	fprintf(f, " <b class=\"v-met\">%zu %s met</b>", count[AIM_MET],
+		count[AIM_MET] == 1 ? "is" : "are");
+	fprintf(f,
+		", <b class=\"v-near\">%zu cannot be told from the aim with certainty</b> "
+		"(%zu on its good side)",
 		count[AIM_MET_MAYBE] + count[AIM_MISSED_MAYBE], count[AIM_MET_MAYBE]);
 	fprintf(f, ", <b class=\"v-missed\">%zu missed</b>", count[AIM_MISSED]);
 	if (count[AIM_NOT_MEASURED])

@@ -23,7 +23,11 @@ static bool is_of(const struct bench_series *s, const char *test, const char *ke
 static void svg_ratio(FILE *f, const struct bench_ratio *r, const char *to, bool itself)
 {
 	if (r->median >= 0.005 && !itself)
-		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.2f× %s</tspan>", r->median, to);
+		fprintf(f, " <tspan class=\"dim\" dx=\"6\">%.*f× %s</tspan>",
+			r->median >= 99.5   ? 0
+			: r->median >= 9.95 ? 1
+					    : 2,
+			r->median, to);
 }
 
 static void svg_range(FILE *f, const struct bench_series *s, double scale, double y)
