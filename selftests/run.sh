@@ -233,7 +233,7 @@ stage_net()
 {
 	local f
 	is_root || { result SKIP net "needs root"; return; }
-	build_for net all
+	build_for net all bench-programs
 	for f in selftests/net/[0-9]*.sh; do
 		[ -e "$f" ] || continue
 		O=$(realpath "$O") run_test net "$(basename "$f" .sh)" 180 bash "$f"

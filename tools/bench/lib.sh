@@ -174,23 +174,23 @@ aim() {
 
 # Functions and variables of modes/NAME.sh get the prefix NAME_.
 mode_load() {
-	local name=$1 f
+	local name=$1 f path=${mode_path[$1]:-$BENCH/modes/$1.sh}
 	unset -f up target down crowd
 	title='' places='' figures='*'
-	[[ -r $BENCH/modes/$name.sh ]] || die "no such mode: $name (there are: $(mode_names))"
+	[[ -r $path ]] || die "no such mode: $name, $path cannot be read (there are: $(mode_names))"
 	[[ $name =~ ^[a-z][a-z0-9_]*$ ]] || die "mode $name: a name is of a-z, 0-9 and _"
 	# shellcheck source=/dev/null
-	. "$BENCH/modes/$name.sh"
+	. "$path" || die "mode $name: $path has errors"
 	for f in up target down crowd; do
 		if declare -F "$f" >/dev/null; then
 			eval "${name}_$(declare -f "$f")"
 		elif [[ $f == down ]]; then
 			eval "${name}_$f() { :; }"
 		elif [[ $f != crowd ]]; then
-			die "mode $name: $BENCH/modes/$name.sh has no function $f"
+			die "mode $name: $path has no function $f"
 		fi
 	done
-	[[ $title && $places ]] || die "mode $name: title and places must be set"
+	[[ $title && $places ]] || die "mode $name: $path must set title and places"
 	mode_title[$name]=$title
 	mode_places[$name]=$places
 	mode_figures[$name]=$figures

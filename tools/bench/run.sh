@@ -35,6 +35,7 @@ usage() {
 
 	  --quick            a few minutes: fewer figures, short windows
 	  --modes A,B,...    of: $(mode_names)
+	                     or the path of a script with another one, DIR/NAME.sh
 	  --figures A,B,...  of: ${all_tests[*]}
 	                     or groups of them: ${!groups[*]}
 	  --reps N           repetitions, in turns (5; with --quick 2)
@@ -61,7 +62,7 @@ declare -A groups=(
 all_modes=(plain relay sidecar direct hbone splice passthrough unpooled)
 quick_modes=(plain relay sidecar direct hbone)
 quick='' append='' modes=() tests=() reps='' seconds='' out='' failed=''
-declare -A mode_title=() mode_places=() mode_figures=() mode_lost=()
+declare -A mode_path=() mode_title=() mode_places=() mode_figures=() mode_lost=()
 
 # Groups become their figures; in the order of all_tests, each once.
 figures_of() {
@@ -75,6 +76,17 @@ figures_of() {
 		[[ $want != *" $name "* ]] || list+=("$name")
 	done
 	tests=("${list[@]}")
+}
+
+# Modes that were given as the path of a script become a name and its path.
+mode_paths() {
+	local i path
+	for i in "${!modes[@]}"; do
+		path=${modes[i]}
+		[[ $path == */* ]] || continue
+		modes[i]=$(basename "$path" .sh)
+		mode_path[${modes[i]}]=$path
+	done
 }
 
 options() {
@@ -102,6 +114,7 @@ options() {
 		reps=${reps:-5} seconds=${seconds:-2}
 	fi
 	figures_of "${tests[@]}"
+	mode_paths
 	[[ $reps =~ ^[1-9][0-9]?$ ]] || die "--reps wants 1 to 99, not $reps"
 	[[ $seconds =~ ^[0-9]+(\.[0-9]+)?$ && ! $seconds =~ ^0+(\.0+)?$ ]] ||
 		die "--seconds wants a number above 0, not $seconds"
@@ -468,4 +481,5 @@ main() {
 	[[ ! $failed ]] || exit 1
 }
 
-main "$@"
+# In one piece, so that bash does not read on in a file that was changed meanwhile.
+{ main "$@"; exit; }
