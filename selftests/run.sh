@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs test stages and counts: selftests/run.sh all|build|lint|unit|policy|bpf|net|interop|fuzz ...
+# Runs test stages and counts: selftests/run.sh all|build|lint|unit|policy|bpf|net|interop|fuzz|vm
+# ...
 #
 # One line per test, output only of failures; the last line of all is "N passed, N failed" or
 # "N passed, N failed, N skipped", and the exit status is 0 only if nothing failed. Programs
@@ -9,7 +10,10 @@
 # failure; a program that speaks TAP counts once per test in it.
 #
 # Environment: O (build folder), FUZZ_SECONDS, ONLY (only tests whose name has this in it),
-# POLICY_PAIRS, JOBS (parallel compilers, unit tests and fuzzers), WERROR, TEST_TIMEOUT (seconds per test).
+# POLICY_PAIRS, JOBS (parallel compilers, unit tests and fuzzers), WERROR, TEST_TIMEOUT (seconds
+# per test), NET (only these scenarios, "10,11,30"), KERNEL (of vm; all of vm/scenarios without
+# it), BUILT (1: what is not built is not there to be tested, as in a virtual machine), REPORT (a
+# device that gets the results, too).
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -23,6 +27,10 @@ JOBS=${JOBS:-$(nproc)}
 WERROR=${WERROR:-0}
 FUZZ_SECONDS=${FUZZ_SECONDS:-20}
 CLANG=${CLANG:-clang-19}
+BUILT=${BUILT:-0}
+REPORT=${REPORT:-}
+NET=${NET:-}
+KERNEL=${KERNEL:-}
 SKIP_STATUS=4
 SAN_UNIT=address,undefined
 SAN_FUZZ=fuzzer-no-link,address,undefined
@@ -51,6 +59,7 @@ trap stop_all INT TERM
 result()
 {
 	printf '%s\t%s\n' "$1" "$2" >>"$RESULTS"
+	[ -z "$REPORT" ] || printf '%s\t%s\n' "$1" "$2" >>"$REPORT"
 	printf '%-4s %s%s\n' "$1" "$2" "${3:+ ($3)}"
 }
 
@@ -162,6 +171,7 @@ is_root()
 build_for()
 {
 	local stage=$1 log=$OUT/$1/build.log
+	[ "$BUILT" -eq 0 ] || return
 	shift
 	mkdir -p "${log%/*}"
 	make -k -j"$JOBS" O="$O" WERROR="$WERROR" CLANG="$CLANG" "$@" >"$log" 2>&1 &
@@ -197,7 +207,7 @@ run_programs()
 		case $name in h | h_* | *.bpf | '*') continue ;; esac
 		if [ -x "$prog" ]; then
 			CMOCKA_MESSAGE_OUTPUT=tap spawn "$3" run_test "$1" "$name" "$4" "$prog"
-		elif [[ $1/${name//_/ } == *"$ONLY"* ]]; then
+		elif [ "$BUILT" -eq 0 ] && [[ $1/${name//_/ } == *"$ONLY"* ]]; then
 			result FAIL "$1/${name//_/ }" "not built"
 		fi
 	done
@@ -228,6 +238,12 @@ stage_bpf()
 	run_programs bpf "$O/bpftest" 1 180
 }
 
+# is_wanted file: is its number among those of NET?
+is_wanted()
+{
+	[ -z "$NET" ] || [[ ,$NET, == *",${1%%_*},"* ]]
+}
+
 # One after the other: scenarios measure and count, and two daemons share one kernel.
 stage_net()
 {
@@ -236,6 +252,7 @@ stage_net()
 	build_for net all bench-programs
 	for f in selftests/net/[0-9]*.sh; do
 		[ -e "$f" ] || continue
+		is_wanted "$(basename "$f")" || continue
 		O=$(realpath "$O") run_test net "$(basename "$f" .sh)" 180 bash "$f"
 	done
 }
@@ -280,10 +297,34 @@ stage_fuzz()
 	wait
 }
 
+# The same programs on other kernels. Debian's are booted in qemu; "host" is this machine.
+stage_vm()
+{
+	local k kernels
+	is_root || { result SKIP vm "needs root"; return; }
+	build_for vm all bpftest-progs bench-programs
+	build_for vm unit-progs CC=gcc SAN="$SAN_UNIT"
+	# shellcheck source=selftests/vm/scenarios
+	. selftests/vm/scenarios
+	read -r -a kernels <<<"${KERNEL:-$vm_kernels}"
+	for k in "${kernels[@]}"; do
+		if [ "$k" = host ]; then
+			NET=${VM_NET:-${vm_scenarios// /,}}
+			mkdir -p "$O/vm/host/test"
+			"$O/weft" -o json check --pre >"$O/vm/host/test/check.json"
+			stage_bpf
+			stage_net
+			continue
+		fi
+		O=$O bash selftests/vm/run.sh "$k" "$RESULTS" &
+		wait $! || true
+	done
+}
+
 run_stage()
 {
 	case $1 in
-	build | lint | unit | policy | bpf | net | interop | fuzz)
+	build | lint | unit | policy | bpf | net | interop | fuzz | vm)
 		echo "== $1"
 		"stage_$1"
 		;;

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Installs the Debian packages that build, tests and demo need (Debian 12 and 13, root). Says
-# nothing and needs no root when all are there. --dry-run prints what would be done.
+# nothing and needs no root when all are there. --dry-run prints what would be done; vm adds
+# what tests on other kernels need (make selftest-vm).
 #
 # On Debian 12 libbpf, bpftool and the kernel headers come from bookworm-backports; when that
 # suite is not enabled, it is, on the mirror that the machine already takes Debian from.
@@ -20,12 +21,20 @@ build_packages=(gcc libc6-dev make pkg-config git clang-19 llvm-19 clang-format-
 test_packages=(wrk iperf3 redis-server redis-tools nginx-light prometheus tcpdump nghttp2-client
 	socat netcat-openbsd jq python3 openssl shellcheck)
 x86_packages=(libipsec-mb-dev)
+vm_packages=(qemu-system-x86 kmod cpio)
 services=(redis-server nginx prometheus iperf3)
 # name and the oldest version that will do: tcx in libbpf and in the uapi headers
 backports=(libbpf-dev 1:1.3 bpftool 7.3 linux-libc-dev 6.6)
 
 dry_run=
-[ "${1:-}" != --dry-run ] || dry_run=1
+with_vm=
+for arg in "$@"; do
+	case $arg in
+	--dry-run) dry_run=1 ;;
+	vm) with_vm=1 ;;
+	*) echo "usage: $0 [--dry-run] [vm]" >&2 && exit 2 ;;
+	esac
+done
 
 die()
 {
@@ -41,6 +50,7 @@ missing_packages()
 	declare -A version=()
 
 	[ "$(uname -m)" != x86_64 ] || wanted+=("${x86_packages[@]}")
+	[ -z "$with_vm" ] || wanted+=("${vm_packages[@]}")
 	while read -r status name have; do
 		[[ $status != ?i* ]] || version[$name]=$have
 	done < <(dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version}\n' \

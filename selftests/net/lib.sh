@@ -14,6 +14,7 @@
 #   fail MSG, skip MSG
 #
 # BUILD (or O): build folder (build). LAB: name of the lab (weft). LAB_KEEP=1: leave it standing.
+# WAIT_FACTOR: multiplies the deadlines of wait_for, for machines that are emulated.
 
 set -u -o pipefail
 
@@ -110,7 +111,7 @@ now_ms() {
 wait_for() {
 	local seconds=$1 end out
 	shift
-	end=$(($(now_ms) + seconds * 1000))
+	end=$(($(now_ms) + seconds * 1000 * ${WAIT_FACTOR:-1}))
 	until out=$("$@" 2>&1); do
 		(($(now_ms) < end)) || fail "not within $seconds s: $*${out:+ ($out)}"
 		tick 0.05
