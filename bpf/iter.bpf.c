@@ -4,7 +4,8 @@
  *   weft_flows  walks every socket that has a weft_flow record, in all namespaces at once;
  *               folds its byte counts and writes one struct weft_flow_live per open flow
  *   weft_reap   walks the TCP sockets of the namespace it is read in and destroys direct
- *               connections whose pair is denied by now
+ *               connections whose pair is denied by now; on kernels without bpf_sock_destroy()
+ *               (before 6.5) it writes one struct weft_reaped for each, and weftd destroys them
  */
 #include "kern.h"
 #include "lib/addr.h"
@@ -92,6 +93,17 @@ static __always_inline int is_denied(const struct weft_flow_rec *r, const struct
 	return a && !a->src;
 }
 
+static __always_inline int destroy(struct bpf_iter_meta *meta, struct sock_common *skc)
+{
+	struct weft_reaped row = {};
+
+	if (bpf_sock_destroy)
+		return bpf_sock_destroy(skc);
+	live_tuple(&row.tuple, skc, 1);
+	row.ifindex = skc->skc_bound_dev_if;
+	return bpf_seq_write(meta->seq, &row, sizeof(row));
+}
+
 SEC("iter/tcp")
 int weft_reap(struct bpf_iter__tcp *ctx)
 {
@@ -99,7 +111,7 @@ int weft_reap(struct bpf_iter__tcp *ctx)
 	struct weft_flow_value *f;
 	struct tcp_sock *tp;
 
-	if (!skc || !bpf_sock_destroy)
+	if (!skc)
 		return 0;
 	tp = (struct tcp_sock *)bpf_skc_to_tcp_sock(skc);
 	if (!tp)
@@ -109,7 +121,7 @@ int weft_reap(struct bpf_iter__tcp *ctx)
 		return 0;
 	if (!is_denied(&f->r, skc))
 		return 0;
-	if (!bpf_sock_destroy(skc))
+	if (!destroy(ctx->meta, skc))
 		stat_inc(WEFT_STAT_REAPED);
 	return 0;
 }

@@ -12,6 +12,7 @@
 struct sock_common {
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	int skc_bound_dev_if;
 	unsigned long skc_flags;
 	__be16 skc_dport;
 	__u16 skc_num;

@@ -115,3 +115,11 @@ struct weft_flow_live {
 	__u8 path, reporter, state, pad;
 };
 weft_static_assert(sizeof(struct weft_flow_live) == 104, "contract");
+
+/* What weft_reap writes where the kernel has no bpf_sock_destroy(): a connection that weftd has
+ * to destroy (kern/reap.c). */
+struct weft_reaped {
+	struct weft_tuple tuple; /* client's point of view; the socket is the client's */
+	__u32 ifindex;		 /* that the socket is bound to, 0 none */
+};
+weft_static_assert(sizeof(struct weft_reaped) == 40, "contract");

@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 
 #include "h_env.h"
+#include "kern/priv.h"
+#include "kern/probe.h"
 
 /* A frame; what is not set is a SYN from a to the far peer's port 80. */
 struct frame {
@@ -222,20 +224,38 @@ static void a_syn_cannot_hide(void **state)
 	expect_plain_syn(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .ext = 1 });
 }
 
+/* By tcx or as a tc filter, whatever this kernel has. */
+static void guard_attach(struct env *e)
+{
+	struct bpf_program *prog = e->skel->progs.weft_guard;
+
+	setns(e->host, CLONE_NEWNET);
+	if (probe_tcx(bpf_program__fd(prog)))
+		e->guard = bpf_program__attach_tcx(prog, (int)e->if_a, NULL);
+	else
+		assert_int_equal(kern_tc_attach(bpf_program__fd(prog), e->if_a), 0);
+	setns(e->home, CLONE_NEWNET);
+}
+
+static void guard_detach(struct env *e)
+{
+	setns(e->host, CLONE_NEWNET);
+	bpf_link__destroy(e->guard);
+	kern_tc_detach(e->if_a);
+	setns(e->home, CLONE_NEWNET);
+	e->guard = NULL;
+}
+
 /* BPF_PROG_TEST_RUN wants whole IP headers, so these go over the wire. */
 static void truncated_headers_are_dropped(void **state)
 {
 	struct env *e = *state;
 	const struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = eth0_of(e) };
 	_close_ int raw = sock_in(e->a, AF_PACKET, SOCK_RAW, 0);
-	struct bpf_link *link;
 	uint64_t before;
 	uint8_t p[256];
 
-	setns(e->host, CLONE_NEWNET);
-	link = bpf_program__attach_tcx(e->skel->progs.weft_guard, (int)e->if_a, NULL);
-	setns(e->home, CLONE_NEWNET);
-	assert_non_null(link);
+	guard_attach(e);
 	before = stat_now(e, WEFT_STAT_GUARD_SPOOFED);
 	for (size_t n = 15; n < 14 + 40; n++) {
 		const struct frame f = { .src = n < 34 ? "10.9.0.1" : "fd09::1",
@@ -246,7 +266,7 @@ static void truncated_headers_are_dropped(void **state)
 	}
 	for (int i = 0; i < 500 && stat_now(e, WEFT_STAT_GUARD_SPOOFED) - before < 39; i++)
 		poll(NULL, 0, 10);
-	bpf_link__destroy(link);
+	guard_detach(e);
 	assert_int_equal(stat_now(e, WEFT_STAT_GUARD_SPOOFED) - before, 39);
 	/* IP is whole, TCP is not: it leads nowhere, and its address is honest. */
 	expect_passes(e, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.9",

@@ -46,6 +46,7 @@ struct env {
 	struct weft *skel;
 	struct bpf_link *links[8];
 	size_t n_links;
+	struct bpf_link *guard;
 	char cgroup[128], old_cgroup[512];
 	int home, host, a, b, x; /* namespaces */
 	uint64_t cookie_a, cookie_b;

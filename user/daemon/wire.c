@@ -45,19 +45,30 @@ static bool is_veth(const char *ifname)
 	return fd >= 0 && ioctl(fd, SIOCETHTOOL, &ifr) == 0 && strcmp(info.driver, "veth") == 0;
 }
 
+/* XDP on a network card; if that cannot be, tcx, which does the same later in the stack. */
+static int uplink_auto(struct daemon *d, struct errbuf *err)
+{
+	struct errbuf why = { 0 };
+
+	if (is_veth(d->uplink))
+		return kern_uplink_attach(d->kern, d->uplink, UPLINK_TCX, err);
+	if (kern_uplink_attach(d->kern, d->uplink, UPLINK_XDP, &why) == 0)
+		return 0;
+	log_warn("%s; guarded by tcx instead", why.text);
+	return kern_uplink_attach(d->kern, d->uplink, UPLINK_TCX, err);
+}
+
 static int uplink_start(struct daemon *d, struct errbuf *err)
 {
-	enum uplink_mode mode = UPLINK_OFF;
+	enum uplink_mode mode = UPLINK_TCX;
 
 	if (strcmp(d->opts.uplink, "none") == 0 || d->opts.uplink_guard == OPTS_GUARD_OFF)
-		return 0;
+		return kern_uplink_attach(d->kern, "", UPLINK_OFF, err);
 	snprintf(d->uplink, sizeof(d->uplink), "%.60s", d->opts.uplink);
+	if (d->opts.uplink_guard == OPTS_GUARD_AUTO)
+		return uplink_auto(d, err);
 	if (d->opts.uplink_guard == OPTS_GUARD_XDP)
 		mode = UPLINK_XDP;
-	else if (d->opts.uplink_guard == OPTS_GUARD_TCX)
-		mode = UPLINK_TCX;
-	else
-		mode = is_veth(d->uplink) ? UPLINK_TCX : UPLINK_XDP;
 	return kern_uplink_attach(d->kern, d->uplink, mode, err);
 }
 

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
-#include "io/netns.h"
 #include "kern/priv.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
@@ -93,30 +92,6 @@ int kern_flows_each(struct kern *k, void (*fn)(void *arg, const struct weft_flow
 		have -= at;
 	}
 	return n < 0 ? -errno : 0;
-}
-
-static int reap_here(void *arg)
-{
-	struct kern *k = arg;
-	struct bpf_link *link = bpf_program__attach_iter(k->skel->progs.weft_reap, NULL);
-	_close_ int fd = -1;
-	char buf[4096];
-
-	if (!link)
-		return -errno;
-	/* The namespace of the walk is that of the thread that creates the iterator. */
-	fd = bpf_iter_create(bpf_link__fd(link));
-	bpf_link__destroy(link);
-	if (fd < 0)
-		return fd;
-	while (read(fd, buf, sizeof(buf)) > 0)
-		;
-	return 0;
-}
-
-int kern_reap(struct kern *k, int netns_fd)
-{
-	return netns_run(netns_fd, reap_here, k);
 }
 
 static int on_ring(void *arg, void *data, size_t n)

@@ -22,12 +22,12 @@ int kern_run_stats(struct kern *k, bool on)
 	return k->stats_fd < 0 ? k->stats_fd : 0;
 }
 
-/* Pod and device links carry their place in the name: link_guard_7, link_sklookup_4098. Gives
- * that number, "" for a link of the node, NULL for one of another program. */
+/* Pod and device links carry their place in the name: link_guard_7, link_sklookup_4098, tc_guard_7.
+ * Gives that number, "" for a link of the node, NULL for one of another program. */
 static const char *link_number(const struct kern_link *l, const char *prog)
 {
 	const char *kind = prog + strlen("weft_");
-	const char *base = strrchr(l->path, '/') + 1 + strlen("link_");
+	const char *base = strchr(strrchr(l->path, '/'), '_') + 1;
 	size_t n = strlen(kind);
 
 	if (strcmp(base, prog) == 0)

@@ -48,7 +48,7 @@ int kern_listen_set(struct kern *k, const struct weft_addr *a, enum weft_listen_
 /* sk_lookup in the netns behind fd; the link is pinned by cookie. */
 int kern_lookup_attach(struct kern *k, uint64_t cookie, int netns_fd);
 void kern_lookup_detach(struct kern *k, uint64_t cookie);
-/* Guard on a host-side veth (tcx); pinned by ifindex. */
+/* Guard on a host-side veth (tcx, or a tc filter before Linux 6.6); pinned by ifindex. */
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v);
 void kern_guard_detach(struct kern *k, uint32_t ifindex);
 /* Detaches what an earlier daemon attached to pods and this one did not take over: it died in
@@ -56,10 +56,10 @@ void kern_guard_detach(struct kern *k, uint32_t ifindex);
 void kern_pod_links_sweep(struct kern *k);
 
 enum uplink_mode { UPLINK_OFF, UPLINK_TCX, UPLINK_XDP };
+/* Guards this device and no other; UPLINK_OFF: none (tcx and tc only, XDP is left alone). */
 int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode,
 		       struct errbuf *err);
-void kern_uplink_detach(struct kern *k);
-/* "off", "tcx", "xdp (dispatcher)", "xdp (single program)". */
+/* "off", "tcx", "tc", "xdp (dispatcher)", "xdp (single program)". */
 const char *kern_uplink_text(const struct kern *k);
 
 /* Mesh tables; see sync.h for the whole snapshot. */
@@ -101,7 +101,7 @@ void kern_totals_each(struct kern *k,
 void kern_stats(struct kern *k, uint64_t ret[WEFT_STAT_MAX]);
 /* Folds the byte counts of all live flows into the totals and shows each of them. */
 int kern_flows_each(struct kern *k, void (*fn)(void *arg, const struct weft_flow_live *l), void *arg);
-/* Destroys denied direct connections in the netns behind fd; -ENOTSUP on old kernels. */
+/* Destroys denied direct connections in the netns behind fd. */
 int kern_reap(struct kern *k, int netns_fd);
 
 /* Ring buffer, on the control loop. */

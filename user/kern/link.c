@@ -17,7 +17,7 @@
 #include "weft/knob.h"
 #include "weft.skel.h"
 
-static struct kern_link *link_find(struct kern *k, const char *path)
+struct kern_link *kern_link_find(struct kern *k, const char *path)
 {
 	vec_for_each(l, &k->links)
 		if (strcmp(l->path, path) == 0)
@@ -53,7 +53,7 @@ int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char 
 
 	if (!path)
 		return -ENOMEM;
-	if (link_find(k, path))
+	if (kern_link_find(k, path))
 		return 0;
 	link = link_adopt(prog, path, how);
 	if (!link) {
@@ -78,11 +78,13 @@ int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char 
 void kern_link_drop(struct kern *k, const char *name)
 {
 	_free_ char *path = str_printf("%s/%s", k->pin_dir, name);
-	struct kern_link *l = path ? link_find(k, path) : NULL;
+	struct kern_link *l = path ? kern_link_find(k, path) : NULL;
 
 	if (!path)
 		return;
 	unlink(path);
+	if (kern_tc_ifindex(name))
+		kern_tc_detach(kern_tc_ifindex(name));
 	if (!l)
 		return;
 	bpf_link__destroy(l->link);
@@ -132,47 +134,56 @@ static bool tcx_good(const struct bpf_link_info *info, const void *arg)
 	return info->type == BPF_LINK_TYPE_TCX && info->tcx.ifindex == *(const uint32_t *)arg;
 }
 
-int kern_tcx_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
-		    uint32_t ifindex)
+int kern_ingress_ensure(struct kern *k, const struct bpf_program *prog, const char *what,
+			uint32_t ifindex)
 {
 	const struct link_how how = { .attach = tcx_attach, .still_good = tcx_good,
 				      .arg = &ifindex };
+	char name[64];
 
+	if (!k->has_tcx)
+		return kern_tc_ensure(k, prog, what, ifindex);
+	snprintf(name, sizeof(name), "link_%s_%u", what, ifindex);
 	return kern_link_ensure(k, prog, name, &how);
+}
+
+void kern_ingress_drop(struct kern *k, const char *what, uint32_t ifindex)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s_%s_%u", k->has_tcx ? "link" : "tc", what, ifindex);
+	kern_link_drop(k, name);
 }
 
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
 {
-	char name[64];
 	int r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), v,
 				     sizeof(*v), BPF_ANY);
 
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
-	return kern_tcx_ensure(k, k->skel->progs.weft_guard, name, ifindex);
+	return r < 0 ? r : kern_ingress_ensure(k, k->skel->progs.weft_guard, "guard", ifindex);
 }
 
 void kern_guard_detach(struct kern *k, uint32_t ifindex)
 {
-	char name[64];
-
-	snprintf(name, sizeof(name), "link_guard_%u", ifindex);
-	kern_link_drop(k, name);
+	kern_ingress_drop(k, "guard", ifindex);
 	bpf_map__delete_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), 0);
 }
 
 static bool is_pod_link(const char *name)
 {
-	return strncmp(name, "link_sklookup_", strlen("link_sklookup_")) == 0 ||
-	       strncmp(name, "link_guard_", strlen("link_guard_")) == 0;
+	static const char *const heads[] = { "link_sklookup_", "link_guard_", "tc_guard_" };
+
+	for (size_t i = 0; i < ARRAY_LEN(heads); i++)
+		if (strncmp(name, heads[i], strlen(heads[i])) == 0)
+			return true;
+	return false;
 }
 
 static bool link_is_ours(struct kern *k, const char *name)
 {
 	_free_ char *path = str_printf("%s/%s", k->pin_dir, name);
 
-	return !path || link_find(k, path);
+	return !path || kern_link_find(k, path);
 }
 
 static void veths_sweep(struct kern *k)
@@ -187,7 +198,7 @@ static void veths_sweep(struct kern *k)
 		key = next;
 		/* Before key is deleted, or the walk would begin anew. */
 		r = bpf_map__get_next_key(map, &key, &next, sizeof(next));
-		snprintf(name, sizeof(name), "link_guard_%u", key);
+		snprintf(name, sizeof(name), "%s_guard_%u", k->has_tcx ? "link" : "tc", key);
 		if (!link_is_ours(k, name))
 			bpf_map__delete_elem(map, &key, sizeof(key), 0);
 	}

@@ -14,12 +14,14 @@
 #include <sys/vfs.h>
 
 #include <linux/magic.h>
+#include <xdp/libxdp.h>
 
 #include "weft/abi.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "kern/priv.h"
+#include "kern/probe.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
 
@@ -38,6 +40,20 @@ __attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_lev
 	if (level == LIBBPF_WARN && !strstr(line, "unrecognized data section"))
 		snprintf(bpf_says, sizeof(bpf_says), "%.250s", line);
 	log_debug("libbpf: %s", line);
+	return 0;
+}
+
+/* Not its own lines on stderr, which are no lines of our log. */
+__attribute__((format(printf, 2, 0))) static int on_libxdp(enum libxdp_print_level level,
+							    const char *fmt, va_list ap)
+{
+	char line[1024];
+
+	if (level > LIBXDP_INFO && !log_enabled(LOG_DEBUG))
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	log_debug("libxdp: %s", line);
 	return 0;
 }
 
@@ -258,6 +274,7 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 	/* FIXME: only kernels before 5.11 count BPF memory here; drop when 5.15 is the baseline. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	libbpf_set_print(on_libbpf);
+	libxdp_set_print(on_libxdp);
 	r = pins_prepare(k, o->pin_dir, err);
 	if (r == 0)
 		r = load_or_replace(k, o, err);
@@ -266,6 +283,7 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 		k->fd_own = bpf_map__fd(k->skel->maps.weft_own);
 		k->fd_verdicts = bpf_map__fd(k->skel->maps.weft_verdicts);
 		k->fd_state = bpf_map__fd(k->skel->maps.weft_state);
+		k->has_tcx = probe_tcx(bpf_program__fd(k->skel->progs.weft_guard));
 		r = cgroup_hooks_attach(k, o->cgroup, err);
 	}
 	if (r == 0)
@@ -289,7 +307,8 @@ void kern_close(struct kern **kp)
 	timer_cancel(&k->ring_due);
 	ring_buffer__free(k->ring);
 	vec_for_each(l, &k->links) {
-		bpf_link__disconnect(l->link);
+		if (l->link)
+			bpf_link__disconnect(l->link);
 		bpf_link__destroy(l->link);
 		free(l->path);
 	}
@@ -297,6 +316,7 @@ void kern_close(struct kern **kp)
 	if (k->stats_fd >= 0)
 		close(k->stats_fd);
 	own_close(&k->lock_fd);
+	xdp_program__close(k->xdp); /* it stays attached */
 	weft__destroy(k->skel);
 	free(k->pin_dir);
 	free(k);
@@ -315,6 +335,8 @@ int kern_unpin_all(const char *dir)
 		if (e->d_name[0] == '.')
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (kern_tc_ifindex(e->d_name))
+			kern_tc_detach(kern_tc_ifindex(e->d_name));
 		if (unlink(path) < 0)
 			kern_unpin_all(path);
 	}

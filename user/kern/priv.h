@@ -14,6 +14,7 @@ struct weft;
 struct kern_link {
 	char *path;
 	struct bpf_link *link;
+	uint32_t tc_ifindex; /* not 0: a filter of that device, link is NULL, see tc.c */
 };
 
 struct kern {
@@ -26,6 +27,7 @@ struct kern {
 	void (*on_event)(void *arg, const struct weft_event *e);
 	void *on_event_arg;
 	int stats_fd;
+	bool has_tcx;
 	int lock_fd; /* of the folder of pins: one daemon at a time */
 	uint32_t uplink_ifindex;
 	enum uplink_mode uplink_mode;
@@ -43,7 +45,26 @@ struct link_how {
 };
 int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
 		     const struct link_how *how);
-/* The same for tcx ingress of a device. */
-int kern_tcx_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
-		    uint32_t ifindex);
+struct kern_link *kern_link_find(struct kern *k, const char *path);
+/* Detaches and unpins, also what an earlier daemon left. */
 void kern_link_drop(struct kern *k, const char *name);
+
+/* The same for the ingress of a device: tcx, or a tc filter on kernels before 6.6. what is
+ * "guard" or "uplink". */
+int kern_ingress_ensure(struct kern *k, const struct bpf_program *prog, const char *what,
+			uint32_t ifindex);
+void kern_ingress_drop(struct kern *k, const char *what, uint32_t ifindex);
+
+int kern_tc_ensure(struct kern *k, const struct bpf_program *prog, const char *what,
+		   uint32_t ifindex);
+int kern_tc_attach(int prog_fd, uint32_t ifindex);
+void kern_tc_detach(uint32_t ifindex);
+/* Of the device whose filter the pin of this name stands for; 0: it is none. */
+uint32_t kern_tc_ifindex(const char *name);
+
+/* Fills k->xdp and k->xdp_dispatcher; detach takes any weft_uplink_xdp off. */
+int kern_xdp_attach(struct kern *k, uint32_t ifindex, struct errbuf *err);
+void kern_xdp_detach(uint32_t ifindex);
+
+/* Destroys a connection of this namespace's loopback over sock_diag. 0 or -errno. */
+int kern_sock_destroy_probe(void);

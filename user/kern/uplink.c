@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The guard on the uplink: XDP through libxdp's dispatcher where the kernel takes it, as the
- * only program where not; tcx for devices on which XDP costs more than it saves (a veth with
- * XDP loses segmentation offload). Control thread.
+ * only program where not; tcx (a tc filter before Linux 6.6) for devices on which XDP costs more
+ * than it saves (a veth with XDP loses segmentation offload). Control thread.
  */
 #define LOG_SCOPE "kern"
+#include <dirent.h>
 #include <net/if.h>
 #include <stdio.h>
 
@@ -13,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "kern/priv.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
@@ -47,7 +49,7 @@ static struct bpf_object *object_for_xdp(struct kern *k)
 
 /* An earlier daemon's program on this device is taken off first: unlike links, a dispatcher
  * slot cannot be updated in place. The gap is harmless, approvals still need a live tuple. */
-static void xdp_remove_old(uint32_t ifindex)
+void kern_xdp_detach(uint32_t ifindex)
 {
 	struct xdp_multiprog *mp = xdp_multiprog__get_from_ifindex((int)ifindex);
 	struct xdp_program *p = NULL;
@@ -69,13 +71,13 @@ static void xdp_remove_old(uint32_t ifindex)
 	xdp_multiprog__close(mp);
 }
 
-static int xdp_attach(struct kern *k, uint32_t ifindex, struct errbuf *err)
+int kern_xdp_attach(struct kern *k, uint32_t ifindex, struct errbuf *err)
 {
 	DECLARE_LIBXDP_OPTS(xdp_program_opts, opts, .prog_name = "weft_uplink_xdp");
 	struct xdp_multiprog *mp;
 	int r;
 
-	xdp_remove_old(ifindex);
+	kern_xdp_detach(ifindex);
 	opts.obj = object_for_xdp(k);
 	if (!opts.obj)
 		return -ENOMEM;
@@ -101,25 +103,48 @@ static int xdp_attach(struct kern *k, uint32_t ifindex, struct errbuf *err)
 	return 0;
 }
 
+/* Takes the guard off every device but this one (0: off all): an earlier daemon may have had
+ * another uplink, or another way to guard it. */
+static void ingress_sweep(struct kern *k, uint32_t keep)
+{
+	DIR *d = opendir(k->pin_dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		const char *what = strstr(e->d_name, "_uplink");
+		uint32_t ifindex;
+
+		if (!what)
+			continue;
+		what += strlen("_uplink");
+		if (what[0] == '_' && keep && str_to_u32(str_of(what + 1), &ifindex) == 0 &&
+		    ifindex == keep)
+			continue;
+		kern_link_drop(k, e->d_name);
+	}
+	if (d)
+		closedir(d);
+}
+
 int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode,
 		       struct errbuf *err)
 {
 	uint32_t ifindex = if_nametoindex(ifname);
 	int r;
 
+	ingress_sweep(k, mode == UPLINK_TCX ? ifindex : 0);
 	if (mode == UPLINK_OFF)
 		return 0;
 	if (!ifindex)
 		return errbuf_set(err, -ENODEV, "uplink: there is no interface %s", ifname);
 	if (mode == UPLINK_XDP) {
-		kern_link_drop(k, "link_uplink");
-		r = xdp_attach(k, ifindex, err);
+		r = kern_xdp_attach(k, ifindex, err);
 	} else {
-		xdp_remove_old(ifindex);
-		r = kern_tcx_ensure(k, k->skel->progs.weft_uplink_tcx, "link_uplink", ifindex);
+		kern_xdp_detach(ifindex);
+		r = kern_ingress_ensure(k, k->skel->progs.weft_uplink_tcx, "uplink", ifindex);
 		if (r < 0)
-			errbuf_set(err, r, "uplink: cannot attach tcx to %s: %s", ifname,
-				   log_strerror(r));
+			errbuf_set(err, r, "uplink: cannot attach %s to %s: %s",
+				   k->has_tcx ? "tcx" : "a tc filter", ifname, log_strerror(r));
 	}
 	if (r < 0)
 		return r;
@@ -128,22 +153,11 @@ int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode
 	return 0;
 }
 
-void kern_uplink_detach(struct kern *k)
-{
-	kern_link_drop(k, "link_uplink");
-	if (k->xdp) {
-		xdp_remove_old(k->uplink_ifindex);
-		xdp_program__close(k->xdp);
-		k->xdp = NULL;
-	}
-	k->uplink_mode = UPLINK_OFF;
-}
-
 const char *kern_uplink_text(const struct kern *k)
 {
 	switch (k->uplink_mode) {
 	case UPLINK_TCX:
-		return "tcx";
+		return k->has_tcx ? "tcx" : "tc";
 	case UPLINK_XDP:
 		return k->xdp_dispatcher ? "xdp (dispatcher)" : "xdp (single program)";
 	default:
