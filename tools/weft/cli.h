@@ -19,6 +19,7 @@ struct cli {
 	bool json;
 	bool watch;
 	bool help;
+	bool pre; /* --pre */
 	const char *pod, *netns, *uid, *dir, *trust_domain, *mesh;
 	const char *args[CLI_ARGS_MAX]; /* what stands behind the command's words */
 	size_t n_args;
@@ -66,6 +67,7 @@ int cmd_connections(const struct cli *c);
 int cmd_drops(const struct cli *c);
 int cmd_certs(const struct cli *c);
 int cmd_bpf(const struct cli *c);
+int cmd_check(const struct cli *c);
 int cmd_log_level(const struct cli *c);
 int cmd_reload(const struct cli *c);
 int cmd_stop(const struct cli *c);

@@ -57,6 +57,8 @@ static int option_store(struct cli *c, const struct opt *o, const char *value)
 			return usage("the output is text or json", value);
 	} else if (strcmp(o->name, "--watch") == 0) {
 		c->watch = true;
+	} else if (strcmp(o->name, "--pre") == 0) {
+		c->pre = true;
 	} else {
 		c->help = true;
 	}

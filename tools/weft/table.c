@@ -58,6 +58,14 @@ static const struct cmd commands[] = {
 	  .detail = "EACH is the mean time of a run; the kernel measures it only while "
 		    "`sysctl kernel.bpf_stats_enabled=1` is set.",
 	  .fn = cmd_bpf },
+	{ .name = "check", .args = "[--pre]", .opts = " --pre ",
+	  .help = "whether this node can carry the mesh, and what to do if not",
+	  .detail = "Kernel features are tried, in a namespace that is gone afterwards, not told "
+		    "from the version. ok: as it should be; fallback: works in another way, the "
+		    "line says what is lost; optional: not needed; warn: somebody should look; "
+		    "FAIL: Weft does not work here. With --pre only what can be known before "
+		    "weftd is installed. Exit code 1 if anything fails. Needs root.",
+	  .fn = cmd_check },
 	{ .name = "log level", .args = "error|warn|info|debug", .help = "change the log level",
 	  .min_args = 1, .max_args = 1, .fn = cmd_log_level },
 	{ .name = "reload", .help = "read the mesh file again", .fn = cmd_reload,
@@ -98,6 +106,7 @@ static const struct opt options[] = {
 	{ "--dir", 0, "DIR", NULL, "where the files are", false },
 	{ "--trust-domain", 0, "NAME", NULL, "of the mesh (cluster.local)", false },
 	{ "--mesh", 0, "PATH", NULL, "a mesh file instead of a daemon", false },
+	{ "--pre", 0, NULL, NULL, "before weftd is installed", false },
 	{ 0 },
 };
 
