@@ -79,9 +79,9 @@ documented()
 case ${1:-} in
 --write)
 	{
-		sed "/^$begin\$/q" "$page"
+		sed "\|^$begin\$|q" "$page"
 		table
-		sed -n "/^$end\$/,\$p" "$page"
+		sed -n "\|^$end\$|,\$p" "$page"
 	} >"$O/vm/kernels.md"
 	cat "$O/vm/kernels.md" >"$page"
 	;;
