@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "io/tcp.h"
 #include "relay/pump.h"
@@ -189,6 +190,104 @@ static void splice_tells_a_reset_from_an_end(void **state)
 	close(b[0]);
 	close(b[1]);
 	loop_free(&e.loop);
+}
+
+/* A relay that stays open, looked at from its own loop until a condition holds. */
+struct look {
+	struct splice_relay s;
+	struct end e;
+	struct timer timer;
+	_Atomic uint64_t ab, ba;
+	int a[2], b[2];
+	bool (*until)(struct look *l);
+	size_t sent;
+	unsigned still;
+};
+
+static void on_look(void *arg)
+{
+	struct look *l = arg;
+
+	if (l->until(l))
+		loop_stop_any(l->e.loop);
+	else
+		timer_set(l->e.loop, &l->timer, NS_PER_MS, on_look, l);
+}
+
+static void look_until(struct look *l, bool (*until)(struct look *l))
+{
+	l->until = until;
+	timer_set(l->e.loop, &l->timer, NS_PER_MS, on_look, l);
+	loop_run(l->e.loop);
+}
+
+static void look_begin(struct look *l)
+{
+	const struct splice_opts o = { .count_a_to_b = &l->ab, .count_b_to_a = &l->ba,
+				       .on_done = on_done, .arg = &l->e };
+
+	tcp_pair(l->a);
+	tcp_pair(l->b);
+	l->e.left = 1;
+	assert_int_equal(loop_new(&l->e.loop, "test"), 0);
+	assert_int_equal(splice_start(&l->s, l->e.loop, l->a[1], l->b[1], &o), 0);
+}
+
+static void look_end(struct look *l)
+{
+	close(l->a[0]);
+	close(l->b[0]);
+	loop_run(l->e.loop);
+	assert_int_equal(l->e.n, 1);
+	close(l->a[1]);
+	close(l->b[1]);
+	loop_free(&l->e.loop);
+}
+
+static bool small_was_counted(struct look *l)
+{
+	return l->ab == 1000 && l->ba == 16384;
+}
+
+static void splice_counts_while_it_runs_and_copies_small_amounts(void **state)
+{
+	static char bytes[16384];
+	struct look l = { 0 };
+
+	(void)state;
+	look_begin(&l);
+	assert_int_equal(send(l.a[0], bytes, 1000, 0), 1000);
+	assert_int_equal(send(l.b[0], bytes, 16384, 0), 16384);
+	look_until(&l, small_was_counted);
+	/* No pipe was made for them. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(l.s.way[i].pipe[0], -1);
+	assert_int_equal(recv(l.b[0], bytes, sizeof(bytes), 0), 1000);
+	look_end(&l);
+}
+
+static bool nothing_moves(struct look *l)
+{
+	static const char junk[16384];
+	size_t before = l->sent;
+	ssize_t n;
+
+	while ((n = send(l->a[0], junk, sizeof(junk), MSG_DONTWAIT)) > 0)
+		l->sent += (size_t)n;
+	l->still = l->sent == before ? l->still + 1 : 0;
+	return l->still == 20;
+}
+
+static void splice_reads_no_more_than_a_pipe_for_who_does_not_read(void **state)
+{
+	struct look l = { 0 };
+
+	(void)state;
+	look_begin(&l);
+	look_until(&l, nothing_moves);
+	assert_in_range(l.s.way[0].in_pipe, 1, 1 << 18);
+	assert_true(l.ab < l.sent);
+	look_end(&l);
 }
 
 /* ---- pump: two of them, back to back over a pair of memory chans ---- */
@@ -453,6 +552,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(splice_carries_every_byte_both_ways_and_counts_them),
 		cmocka_unit_test(splice_carries_nothing_but_the_end_when_nobody_sends),
+		cmocka_unit_test(splice_counts_while_it_runs_and_copies_small_amounts),
+		cmocka_unit_test(splice_reads_no_more_than_a_pipe_for_who_does_not_read),
 		cmocka_unit_test(splice_tells_a_reset_from_an_end),
 		cmocka_unit_test(pump_carries_every_byte_both_ways_through_a_small_window),
 		cmocka_unit_test(pump_takes_over_a_watch_whose_edges_were_seen_by_another),
