@@ -147,6 +147,10 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 
 	if (!hb) {
 		r = conn_open(t, dst, hash, &hb);
+		if (r < 0 && extra) {
+			t->extra_after_ns = loop_now(t->loop) + HBONE_EXTRA_PAUSE_NS;
+			return tunnel_dial(t, dst, req, ops, arg, ret);
+		}
 		if (r < 0)
 			return r;
 		hb->extra = extra;
