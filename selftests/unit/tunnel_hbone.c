@@ -2,6 +2,8 @@
 /* Connections through one tunnel: bytes, ends, neighbours, refusals. */
 #include "tunnel_world.h"
 
+#include "tunnel/priv.h"
+
 static void a_connection_carries_every_byte_both_ways_and_half_closes(void **state)
 {
 	struct world *w = *state;
@@ -116,12 +118,73 @@ static void nobody_listening_is_a_failed_connect(void **state)
 	assert_int_equal(p->fail_why, WEFT_REASON_CONNECT_FAILED);
 }
 
+static void stop_when_arrived(void *arg)
+{
+	struct pair *p = arg;
+
+	if (p->opened && p->server.to_fd == p->send)
+		loop_stop_any(p->w->loop);
+	else
+		timer_set(p->w->loop, &p->w->tick, NS_PER_MS, stop_when_arrived, p);
+}
+
+/* Fills n bytes of what the chan gives; the size of its first places. */
+static size_t commit_pattern(struct pair *p, size_t n, size_t *ret_second)
+{
+	struct chan *c = p->client.chan;
+	struct iovec iov[HBONE_SLOTS];
+	int n_iov = c->ops->reserve(c, iov, HBONE_SLOTS);
+	size_t at = 0;
+
+	assert_in_range(n_iov, 2, HBONE_SLOTS);
+	*ret_second = iov[1].iov_len;
+	for (int i = 0; i < n_iov && at < n; i++)
+		for (size_t k = 0; k < iov[i].iov_len && at < n; k++, at++)
+			((uint8_t *)iov[i].iov_base)[k] = byte_at(p->send + at, 1);
+	assert_int_equal(at, n);
+	c->ops->commit(c, n);
+	p->send += n;
+	return iov[0].iov_len;
+}
+
+static void a_burst_after_silence_begins_with_small_records(void **state)
+{
+	struct world *w = *state;
+	struct pair *p = pair_new(w, SERVER, 0, 0);
+	struct hbone *hb;
+	uint8_t buf[60000];
+	size_t second;
+
+	w->left = 3; /* nothing ends yet */
+	stop_when_arrived(p);
+	loop_run(w->loop);
+	/* Not all of the burst, then over its end, then what is no burst any more. */
+	assert_int_equal(commit_pattern(p, HBONE_SMALL_PAYLOAD + 10, &second), HBONE_SMALL_PAYLOAD);
+	assert_int_equal(second, HBONE_SMALL_PAYLOAD);
+	assert_int_equal(commit_pattern(p, HBONE_BURST + 5, &second), HBONE_SMALL_PAYLOAD);
+	assert_int_equal(commit_pattern(p, HBONE_PAYLOAD + 1, &second), HBONE_PAYLOAD);
+	assert_int_equal(second, HBONE_PAYLOAD);
+	hb = container_of(p->client.chan, struct tunnel_stream, chan)->hb;
+	hb->last_tx_ns -= 2 * HBONE_SILENCE_NS;
+	assert_int_equal(commit_pattern(p, 5000, &second), HBONE_SMALL_PAYLOAD);
+	stop_when_arrived(p);
+	loop_run(w->loop);
+	assert_int_equal(recv(p->server_app[0], buf, sizeof(buf), 0), p->send);
+	for (size_t i = 0; i < p->send; i++)
+		assert_int_equal(buf[i], byte_at(i, 1));
+	w->left = 2;
+	own_close(&p->client_app[0]);
+	own_close(&p->server_app[0]);
+	loop_run(w->loop);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_connection_carries_every_byte_both_ways_and_half_closes),
+		T(a_burst_after_silence_begins_with_small_records),
 		T(a_stalled_connection_does_not_hold_up_its_neighbours),
 		T(a_peer_with_another_identity_is_refused),
 		T(a_refusal_by_policy_reaches_the_caller_and_keeps_the_tunnel),

@@ -14,6 +14,15 @@
 #define HBONE_PAYLOAD (RECORD_PLAIN_MAX - H2_FRAME_HEADER)
 #define HBONE_SLOT (RECORD_PLAIN_MAX + RECORD_OVERHEAD)
 #define HBONE_SLOTS 16
+/*
+ * The first records of a burst after silence fit into a TCP segment each: the first segments of a
+ * connection whose congestion window starts anew are all that arrives for a round trip, and a
+ * large record among them could not be opened before its end has come.
+ */
+#define HBONE_SMALL_SLOT 1400u
+#define HBONE_SMALL_PAYLOAD (HBONE_SMALL_SLOT - RECORD_OVERHEAD - H2_FRAME_HEADER)
+#define HBONE_BURST (10u * HBONE_SMALL_PAYLOAD) /* RFC 6928 */
+#define HBONE_SILENCE_NS NS_PER_S
 /* All slots and a little for control frames. */
 #define HBONE_OUT_CAP (HBONE_SLOT * HBONE_SLOTS + 4096)
 #define HBONE_READ (256u * 1024)
@@ -58,6 +67,8 @@ struct hbone {
 	bool h2_ready;
 	uint8_t *out; /* HBONE_OUT_CAP, only while bytes wait to be sent */
 	size_t out_at, out_n;
+	uint64_t last_tx_ns;
+	size_t small_left; /* bytes of the burst that still go in small records */
 	uint8_t *in; /* start of a record that is not complete */
 	size_t in_n;
 	struct list waiting; /* client streams until READY */
@@ -119,7 +130,7 @@ struct tunnel {
 	int batch_n;
 	/* What reserve() gave out last. */
 	size_t reserved_at;
-	int reserved_slots;
+	int reserved_small; /* how many of the first slots are small ones */
 };
 
 /* hbone.c */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "tunnel/priv.h"
 
@@ -75,13 +76,41 @@ void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status,
 
 /* ---- chan ---- */
 
+/* A record and its DATA frame each, one behind the other; all but the last are filled to the end
+ * if any byte of the next one is used. */
+static int slots_reserve(struct hbone *hb, struct iovec *iov, int max, size_t may)
+{
+	uint8_t *at = hb->out + hb->out_n, *end = hb->out + HBONE_OUT_CAP;
+	size_t small;
+	int n = 0;
+
+	if (loop_now(hb->t->loop) - hb->last_tx_ns > HBONE_SILENCE_NS)
+		hb->small_left = HBONE_BURST;
+	small = hb->small_left;
+	hb->t->reserved_at = hb->out_n;
+	hb->t->reserved_small = 0;
+	for (; n < max && may; n++) {
+		size_t room = small ? HBONE_SMALL_PAYLOAD : HBONE_PAYLOAD;
+		size_t len = may < room ? may : room;
+
+		if ((size_t)(end - at) < room + H2_FRAME_HEADER + RECORD_OVERHEAD)
+			break;
+		iov[n].iov_base = at + RECORD_HEADER + H2_FRAME_HEADER;
+		iov[n].iov_len = len;
+		at += room + H2_FRAME_HEADER + RECORD_OVERHEAD;
+		may -= len;
+		hb->t->reserved_small += small != 0;
+		small -= small < room ? small : room;
+	}
+	return n;
+}
+
 static int chan_reserve(struct chan *c, struct iovec *iov, int max)
 {
 	struct tunnel_stream *s = of_chan(c);
 	struct hbone *hb = s->hb;
 	/* on_writable comes when the stream is opened, or from the window. */
-	size_t may = s->closed || !s->sent ? 0 : h2_stream_sendable(&s->h2), room;
-	int n = 0;
+	size_t may = s->closed || !s->sent ? 0 : h2_stream_sendable(&s->h2);
 
 	if (!may)
 		return 0;
@@ -91,23 +120,12 @@ static int chan_reserve(struct chan *c, struct iovec *iov, int max)
 	}
 	if (!hbone_out_get(hb))
 		return 0;
-	room = hbone_out_room(hb) / HBONE_SLOT;
-	if (!room || hb->h2.out_n) {
+	if (hbone_out_room(hb) < HBONE_SLOT || hb->h2.out_n) {
 		if (list_empty(&s->node))
 			list_add_tail(&hb->blocked, &s->node);
 		return 0;
 	}
-	for (; n < max && n < HBONE_SLOTS && (size_t)n < room && may; n++) {
-		size_t len = may < HBONE_PAYLOAD ? may : HBONE_PAYLOAD;
-
-		iov[n].iov_base = hb->out + hb->out_n + (size_t)n * HBONE_SLOT + RECORD_HEADER +
-				  H2_FRAME_HEADER;
-		iov[n].iov_len = len;
-		may -= len;
-	}
-	hb->t->reserved_at = hb->out_n;
-	hb->t->reserved_slots = n;
-	return n;
+	return slots_reserve(hb, iov, max < HBONE_SLOTS ? max : HBONE_SLOTS, may);
 }
 
 static void chan_commit(struct chan *c, size_t n)
@@ -116,8 +134,12 @@ static void chan_commit(struct chan *c, size_t n)
 	struct hbone *hb = s->hb;
 	uint8_t *rec = hb->out + hb->t->reserved_at;
 
-	while (n) {
-		size_t len = n < HBONE_PAYLOAD ? n : HBONE_PAYLOAD;
+	if (n)
+		hb->last_tx_ns = loop_now(hb->t->loop);
+	hb->small_left -= n < hb->small_left ? n : hb->small_left;
+	for (int i = 0; n; i++) {
+		size_t room = i < hb->t->reserved_small ? HBONE_SMALL_PAYLOAD : HBONE_PAYLOAD;
+		size_t len = n < room ? n : room;
 		ssize_t sealed;
 
 		h2_stream_data(&s->h2, rec + RECORD_HEADER, len);
