@@ -32,7 +32,7 @@ static __always_inline enum act refuse(struct dial *d, __u8 reason)
 	t = total_of(&key);
 	if (t)
 		__sync_fetch_and_add(&t->failed, 1);
-	e = event_reserve(WEFT_EVENT_DENIED, WEFT_PATH_DENIED, WEFT_REPORTER_SOURCE, reason);
+	e = event_reserve(WEFT_EVENT_DENIED, WEFT_PATH_DENIED, reason);
 	if (e) {
 		e->tuple.dst = d->rec.chosen.addr;
 		e->tuple.dport = d->rec.chosen.port;
@@ -70,13 +70,12 @@ static __always_inline enum act resolve_service(struct dial *d)
 	return ACT_REWRITE;
 }
 
-static __always_inline __u32 verdict_of(const struct weft_flow_rec *r, __u32 *ret_epoch)
+static __always_inline __u32 verdict_of(const struct weft_flow_rec *r)
 {
 	struct weft_verdict_key key = { .src = r->src, .dst = r->dst, .port = r->chosen.port };
 	struct weft_verdict *v = bpf_map_lookup_elem(&weft_verdicts, &key);
 
-	*ret_epoch = epoch_now();
-	if (!v || v->epoch != *ret_epoch || !r->src) {
+	if (!v || v->epoch != epoch_now() || !r->src) {
 		stat_inc(WEFT_STAT_VERDICT_MISS);
 		return WEFT_VERDICT_NONE;
 	}
@@ -99,9 +98,9 @@ static __always_inline enum act take_relay(struct dial *d, const struct weft_pod
 }
 
 /* The endpoint is known; which path leads there? */
-static __always_inline enum act route(struct dial *d, const struct weft_pod *pod, enum act found)
+static __always_inline enum act route(struct dial *d, const struct weft_pod *pod,
+				      const struct weft_wld *w, enum act found)
 {
-	struct weft_wld *w = bpf_map_lookup_elem(&weft_addrs, &d->rec.chosen.addr);
 	__u32 verdict;
 
 	if (!w || !(w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE))) {
@@ -117,7 +116,7 @@ static __always_inline enum act route(struct dial *d, const struct weft_pod *pod
 	d->rec.dst = w->workload;
 	if (!(w->flags & WEFT_WLD_LOCAL) || weft_knobs.same_node_mtls)
 		return take_relay(d, pod);
-	verdict = verdict_of(&d->rec, &d->rec.epoch);
+	verdict = verdict_of(&d->rec);
 	if (verdict == WEFT_VERDICT_DENY) {
 		stat_inc(WEFT_STAT_CONNECT_DENIED);
 		return refuse(d, WEFT_REASON_POLICY_DENIED);
@@ -133,10 +132,10 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 {
 	int self = addr_eq(&d->to.addr, &pod->v4) || addr_eq(&d->to.addr, &pod->v6);
 	int loop = addr_is_loopback(&d->to.addr);
-	enum act found;
+	struct weft_wld *w = bpf_map_lookup_elem(&weft_addrs, &d->to.addr);
+	enum act found = ACT_ALLOW;
 
-	if (weft_port_is_reserved(d->to.port) &&
-	    (self || loop || bpf_map_lookup_elem(&weft_addrs, &d->to.addr))) {
+	if (weft_port_is_reserved(d->to.port) && (self || loop || w)) {
 		stat_inc(WEFT_STAT_CONNECT_RESERVED);
 		return refuse(d, WEFT_REASON_RESERVED_PORT);
 	}
@@ -145,7 +144,8 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 		d->rec.path = WEFT_PATH_NONE;
 		return ACT_ALLOW;
 	}
-	found = resolve_service(d);
+	if (w && (w->flags & WEFT_WLD_VIP))
+		found = resolve_service(d);
 	if (found == ACT_REFUSE) {
 		stat_inc(WEFT_STAT_CONNECT_NO_ENDPOINT);
 		return refuse(d, WEFT_REASON_NO_ENDPOINT);
@@ -155,7 +155,9 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 		d->to = d->rec.chosen;
 		return ACT_REWRITE;
 	}
-	return route(d, pod, found);
+	if (found == ACT_REWRITE)
+		w = bpf_map_lookup_elem(&weft_addrs, &d->rec.chosen.addr);
+	return route(d, pod, w, found);
 }
 
 static __always_inline void count_path(__u8 path)
@@ -176,6 +178,7 @@ static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct
 	struct weft_pod *pod;
 	struct dial d = {};
 	enum act act;
+	int create;
 
 	if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP || !sk)
 		return ACT_ALLOW;
@@ -193,14 +196,17 @@ static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct
 	d.rec.chosen = *to;
 	d.rec.src = pod->workload;
 	d.rec.slot = pod->slot;
-	d.rec.cookie = cookie;
-	d.rec.reporter = WEFT_REPORTER_SOURCE;
 	act = decide(&d, pod);
 	if (act == ACT_REFUSE)
 		return act;
 	if (act == ACT_REWRITE)
 		d.rec.flags = WEFT_FLOW_REWRITTEN;
-	f = bpf_sk_storage_get(&weft_flow, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	/* What stays in the pod has no record, but may have to lose one: sockets can be used for
+	 * another connection. */
+	create = d.rec.path != WEFT_PATH_NONE || act == ACT_REWRITE;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!f && !create)
+		return act;
 	if (!f) {
 		stat_inc(WEFT_STAT_CONNECT_NO_STATE);
 		return act == ACT_ALLOW && d.rec.path != WEFT_PATH_DIRECT ? ACT_ALLOW : ACT_REFUSE;

@@ -16,22 +16,18 @@ extern int bpf_sock_destroy(struct sock_common *sk) __ksym __weak;
 static __always_inline void live_fill(struct weft_flow_live *l, const struct weft_flow_rec *r,
 				      __u64 tx, __u64 rx)
 {
-	int source = r->reporter == WEFT_REPORTER_SOURCE;
-
 	l->src = r->src;
 	l->dst = r->dst;
 	l->service = r->service;
 	l->slot = r->slot;
 	l->opened_ns = r->opened_ns;
-	l->received_bytes = source ? tx : rx;
-	l->sent_bytes = source ? rx : tx;
+	l->received_bytes = tx;
+	l->sent_bytes = rx;
 	l->dialled = r->dialled;
 	l->path = r->path;
-	l->reporter = r->reporter;
 }
 
-static __always_inline void live_tuple(struct weft_tuple *t, const struct sock_common *skc,
-				       int source)
+static __always_inline void live_tuple(struct weft_tuple *t, const struct sock_common *skc)
 {
 	struct weft_ep local = {}, remote = {};
 
@@ -39,10 +35,7 @@ static __always_inline void live_tuple(struct weft_tuple *t, const struct sock_c
 	__builtin_memcpy(remote.addr.b, &skc->skc_v6_daddr, 16);
 	local.port = skc->skc_num;
 	remote.port = bpf_ntohs(skc->skc_dport);
-	if (source)
-		tuple_set(t, &local, &remote);
-	else
-		tuple_set(t, &remote, &local);
+	tuple_set(t, &local, &remote);
 }
 
 SEC("iter/bpf_sk_storage_map")
@@ -69,11 +62,11 @@ int weft_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	/* The socket is not locked: a FIN may be in bytes_received and not yet in the flags.
 	 * One byte is kept back for it; the close callback gives it out exactly. */
 	rx = sock_rx(tp, 1);
-	flow_fold(f, tx, rx);
+	flow_fold(f, tx, rx, WEFT_REASON_NONE);
 	live_fill(&live, &f->r, tx, rx);
 	live.rtt_us = tp->srtt_us >> 3;
 	live.state = sk->__sk_common.skc_state;
-	live_tuple(&live.tuple, &sk->__sk_common, f->r.reporter == WEFT_REPORTER_SOURCE);
+	live_tuple(&live.tuple, &sk->__sk_common);
 	bpf_seq_write(ctx->meta->seq, &live, sizeof(live));
 	return 0;
 }
@@ -88,9 +81,9 @@ static __always_inline int is_denied(const struct weft_flow_rec *r, const struct
 
 	if (v && v->epoch == epoch_now())
 		return v->kind == WEFT_VERDICT_DENY;
-	live_tuple(&t, skc, 1);
+	live_tuple(&t, skc);
 	a = bpf_map_lookup_elem(&weft_approved, &t);
-	return a && !a->src;
+	return a && a->kind == WEFT_APPROVED_WITHDRAWN;
 }
 
 static __always_inline int destroy(struct bpf_iter_meta *meta, struct sock_common *skc)
@@ -99,7 +92,7 @@ static __always_inline int destroy(struct bpf_iter_meta *meta, struct sock_commo
 
 	if (bpf_sock_destroy)
 		return bpf_sock_destroy(skc);
-	live_tuple(&row.tuple, skc, 1);
+	live_tuple(&row.tuple, skc);
 	row.ifindex = skc->skc_bound_dev_if;
 	return bpf_seq_write(meta->seq, &row, sizeof(row));
 }
@@ -117,7 +110,7 @@ int weft_reap(struct bpf_iter__tcp *ctx)
 	if (!tp)
 		return 0;
 	f = bpf_sk_storage_get(&weft_flow, (struct sock *)tp, 0, 0);
-	if (!f || f->r.path != WEFT_PATH_DIRECT || f->r.reporter != WEFT_REPORTER_SOURCE)
+	if (!f || f->r.path != WEFT_PATH_DIRECT)
 		return 0;
 	if (!is_denied(&f->r, skc))
 		return 0;

@@ -10,8 +10,7 @@
 
 #include "lib/addr.h"
 
-static __always_inline int steer(struct bpf_sk_lookup *ctx, const struct weft_addr *local,
-				 __u32 kind)
+static __always_inline int steer(struct bpf_sk_lookup *ctx, const struct weft_addr *local, __u32 kind)
 {
 	struct weft_listen_key key = { .addr = *local, .kind = kind };
 	struct bpf_sock *sk = bpf_map_lookup_elem(&weft_listen, &key);
@@ -42,6 +41,7 @@ static __always_inline void lookup_tuple(struct bpf_sk_lookup *ctx, struct weft_
 SEC("sk_lookup")
 int weft_sklookup(struct bpf_sk_lookup *ctx)
 {
+	struct weft_approval *a;
 	struct weft_tuple t;
 
 	if (ctx->protocol != IPPROTO_TCP)
@@ -53,7 +53,8 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 		stat_inc(WEFT_STAT_LOOKUP_LOCAL);
 		return SK_PASS;
 	}
-	if (bpf_map_lookup_elem(&weft_approved, &t)) {
+	a = bpf_map_lookup_elem(&weft_approved, &t);
+	if (a && a->kind != WEFT_APPROVED_WITHDRAWN) {
 		stat_inc(WEFT_STAT_LOOKUP_APPROVED);
 		return SK_PASS;
 	}

@@ -3,8 +3,9 @@
  * sockops: what happens to a connection after connect4/6 decided it.
  *   TCP_CONNECT_CB       source port known, SYN not sent: leave the approval or the original
  *                        destination where the other side will look for it
- *   ACTIVE_ESTABLISHED   count it as opened
- *   STATE_CB -> CLOSE    fold the last bytes, count the end, take back what CONNECT_CB left
+ *   ACTIVE_ESTABLISHED   note when it was opened
+ *   STATE_CB -> CLOSE    fold what is not counted yet, count the end, take back what CONNECT_CB
+ *                        left
  *
  * A direct connection is recorded once, on its client's socket: both ends are in this kernel,
  * so what one has sent the other has received, and weftd reports it for both pods. The
@@ -32,11 +33,11 @@ static __always_inline void watch_close(struct bpf_sock_ops *ctx)
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
 }
 
-/* weftd's leg to an application carries the client's address; the approval (of nobody: all
- * zero) keeps sk_lookup from steering it back to weftd. */
+/* weftd's leg to an application carries the client's address; the approval keeps sk_lookup
+ * from steering it back to weftd. */
 static __always_inline void own_connect(struct bpf_sock_ops *ctx)
 {
-	struct weft_approval nobody = {};
+	struct weft_approval own = { .kind = WEFT_APPROVED_OWN };
 	struct weft_ep local, remote;
 	struct weft_tuple t;
 
@@ -44,7 +45,7 @@ static __always_inline void own_connect(struct bpf_sock_ops *ctx)
 	if (remote.port == WEFT_PORT_HBONE)
 		return; /* a tunnel to another pod */
 	tuple_set(&t, &local, &remote);
-	if (bpf_map_update_elem(&weft_approved, &t, &nobody, BPF_ANY))
+	if (bpf_map_update_elem(&weft_approved, &t, &own, BPF_ANY))
 		stat_inc(WEFT_STAT_APPROVED_FULL);
 	watch_close(ctx);
 }
@@ -59,33 +60,42 @@ static __always_inline void own_close(struct bpf_sock_ops *ctx)
 	bpf_map_delete_elem(&weft_approved, &t);
 }
 
+/* The record of an application's socket; NULL for weftd's own, which never have one. */
+static __always_inline struct weft_flow_value *flow_of(struct bpf_sock *sk, int *ret_own)
+{
+	struct weft_flow_value *f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
+
+	*ret_own = !f && bpf_sk_storage_get(&weft_own, sk, 0, 0);
+	return f;
+}
+
 static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 {
 	struct weft_ep local, remote;
 	struct weft_flow_value *f;
 	struct bpf_sock *sk = ctx->sk;
+	int own;
 
 	if (!sk)
 		return;
-	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+	f = flow_of(sk, &own);
+	if (own)
 		own_connect(ctx);
-		return;
-	}
-	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
 	if (!f || f->r.path == WEFT_PATH_NONE)
 		return;
 	sockops_ends(ctx, &local, &remote);
 	if (f->r.path == WEFT_PATH_DIRECT) {
-		struct weft_approval a = { .src = f->r.src, .dst = f->r.dst,
-					   .service = f->r.service, .epoch = f->r.epoch };
+		struct weft_approval a = { .kind = WEFT_APPROVED_DIRECT };
 		struct weft_tuple t;
 
 		tuple_set(&t, &local, &remote);
 		if (bpf_map_update_elem(&weft_approved, &t, &a, BPF_ANY))
 			stat_inc(WEFT_STAT_APPROVED_FULL);
 	} else if (f->r.path == WEFT_PATH_RELAY) {
-		struct weft_origdst o = { .dialled = f->r.dialled, .chosen = f->r.chosen,
-					  .service = f->r.service, .dst = f->r.dst };
+		struct weft_origdst o = { .dialled = f->r.dialled,
+					  .chosen = f->r.chosen,
+					  .service = f->r.service,
+					  .dst = f->r.dst };
 		struct weft_origdst_key k;
 
 		origdst_key(&k, &local, &f->r);
@@ -95,21 +105,16 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 	watch_close(ctx);
 }
 
-static __always_inline void count_opened(struct weft_flow_value *f)
+/* Only noted: the next scrape or the end adds it to the totals (flow_fold). */
+static __always_inline void opened(struct weft_flow_value *f)
 {
-	struct weft_total_key key;
-	struct weft_total *t;
 	struct weft_event *e;
 
 	f->r.opened_ns = bpf_ktime_get_boot_ns();
 	f->r.flags |= WEFT_FLOW_OPENED;
-	total_key(&key, &f->r, WEFT_REASON_NONE);
-	t = total_of(&key);
-	if (t)
-		__sync_fetch_and_add(&t->opened, 1);
 	if (!weft_knobs.events_open)
 		return;
-	e = event_reserve(WEFT_EVENT_OPENED, f->r.path, f->r.reporter, WEFT_REASON_NONE);
+	e = event_reserve(WEFT_EVENT_OPENED, f->r.path, WEFT_REASON_NONE);
 	if (e) {
 		e->src = f->r.src;
 		e->dst = f->r.dst;
@@ -126,11 +131,9 @@ static __always_inline void on_active(struct bpf_sock_ops *ctx)
 	if (!sk)
 		return;
 	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
-	if (!f || f->r.reporter != WEFT_REPORTER_SOURCE)
-		return;
 	/* The relay counts what goes through it; a connection must be counted once. */
-	if (f->r.path == WEFT_PATH_DIRECT || f->r.path == WEFT_PATH_PASSTHROUGH)
-		count_opened(f);
+	if (f && (f->r.path == WEFT_PATH_DIRECT || f->r.path == WEFT_PATH_PASSTHROUGH))
+		opened(f);
 }
 
 static __always_inline __u8 end_reason(const struct sock *sk, const struct weft_flow_rec *r)
@@ -147,8 +150,7 @@ static __always_inline __u8 end_reason(const struct sock *sk, const struct weft_
 static __always_inline void send_closed(const struct weft_flow_rec *r, const struct weft_tuple *t,
 					__u64 tx, __u64 rx, __u8 reason)
 {
-	struct weft_event *e = event_reserve(WEFT_EVENT_CLOSED, r->path, r->reporter, reason);
-	int source = r->reporter == WEFT_REPORTER_SOURCE;
+	struct weft_event *e = event_reserve(WEFT_EVENT_CLOSED, r->path, reason);
 
 	if (!e)
 		return;
@@ -159,8 +161,8 @@ static __always_inline void send_closed(const struct weft_flow_rec *r, const str
 	e->service = r->service;
 	e->slot = r->slot;
 	e->duration_ns = r->opened_ns ? bpf_ktime_get_boot_ns() - r->opened_ns : 0;
-	e->received_bytes = source ? tx : rx;
-	e->sent_bytes = source ? rx : tx;
+	e->received_bytes = tx;
+	e->sent_bytes = rx;
 	event_submit(e);
 }
 
@@ -168,7 +170,7 @@ static __always_inline void send_closed(const struct weft_flow_rec *r, const str
 static __always_inline void take_back(const struct weft_flow_rec *r, const struct weft_ep *local,
 				      const struct weft_tuple *t)
 {
-	if (r->path == WEFT_PATH_DIRECT && r->reporter == WEFT_REPORTER_SOURCE) {
+	if (r->path == WEFT_PATH_DIRECT) {
 		bpf_map_delete_elem(&weft_approved, t);
 	} else if (r->path == WEFT_PATH_RELAY) {
 		struct weft_origdst_key k;
@@ -176,21 +178,6 @@ static __always_inline void take_back(const struct weft_flow_rec *r, const struc
 		origdst_key(&k, local, r);
 		bpf_map_delete_elem(&weft_origdst, &k);
 	}
-}
-
-static __always_inline void count_closed(struct weft_flow_value *f, __u8 reason)
-{
-	struct weft_total_key key;
-	struct weft_total *t;
-
-	total_key(&key, &f->r, reason);
-	t = total_of(&key);
-	if (!t)
-		return;
-	if (f->r.flags & WEFT_FLOW_OPENED)
-		__sync_fetch_and_add(&t->closed, 1);
-	else
-		__sync_fetch_and_add(&t->failed, 1);
 }
 
 static __always_inline void on_close(struct bpf_sock_ops *ctx)
@@ -202,21 +189,17 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx)
 	struct tcp_sock *tp;
 	__u8 reason;
 	__u64 tx, rx;
+	int own;
 
 	if (!sk)
 		return;
-	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+	f = flow_of(sk, &own);
+	if (own)
 		own_close(ctx);
-		return;
-	}
-	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
 	if (!f || f->r.path == WEFT_PATH_NONE || (f->r.flags & WEFT_FLOW_DONE))
 		return;
 	sockops_ends(ctx, &local, &remote);
-	if (f->r.reporter == WEFT_REPORTER_SOURCE)
-		tuple_set(&t, &local, &remote);
-	else
-		tuple_set(&t, &remote, &local);
+	tuple_set(&t, &local, &remote);
 	take_back(&f->r, &local, &t);
 	f->r.flags |= WEFT_FLOW_DONE;
 	if (f->r.path == WEFT_PATH_RELAY)
@@ -227,8 +210,7 @@ static __always_inline void on_close(struct bpf_sock_ops *ctx)
 	reason = end_reason((struct sock *)tp, &f->r);
 	tx = sock_tx(tp);
 	rx = sock_rx(tp, sock_fin_seen((struct sock *)tp));
-	flow_fold(f, tx, rx);
-	count_closed(f, reason);
+	flow_fold(f, tx, rx, reason);
 	send_closed(&f->r, &t, tx, rx, reason);
 }
 

@@ -4,8 +4,7 @@
 #include "lib/maps.h"
 
 /* A zeroed record to fill and hand to event_submit(), or NULL (counted). */
-static __always_inline struct weft_event *event_reserve(__u8 kind, __u8 path, __u8 reporter,
-							__u8 reason)
+static __always_inline struct weft_event *event_reserve(__u8 kind, __u8 path, __u8 reason)
 {
 	struct weft_event *e = bpf_ringbuf_reserve(&weft_events, sizeof(*e), 0);
 
@@ -17,7 +16,6 @@ static __always_inline struct weft_event *event_reserve(__u8 kind, __u8 path, __
 	e->version = WEFT_ABI_VERSION;
 	e->kind = kind;
 	e->path = path;
-	e->reporter = reporter;
 	e->reason = reason;
 	return e;
 }

@@ -47,41 +47,64 @@ static __always_inline void total_key(struct weft_total_key *k, const struct wef
 	k->src = r->src;
 	k->dst = r->dst;
 	k->service = r->service;
-	k->reporter = r->reporter;
 	k->path = r->path;
 	k->reason = reason;
-	k->pad = 0;
+	k->pad[0] = k->pad[1] = 0;
 }
 
-/* Adds what tx and rx grew by to the totals. Client-side sockets send "received" bytes. */
-static __always_inline void flow_fold(struct weft_flow_value *f, __u64 tx, __u64 rx)
-{
-	__u64 dtx = 0, drx = 0;
-	struct weft_total_key key;
-	struct weft_total *t;
+/* What of a flow is not in the totals yet; taken under its lock, so nobody else adds it, too. */
+struct flow_delta {
+	__u64 opened, tx, rx;
+};
 
+static __always_inline void flow_take(struct weft_flow_value *f, __u64 tx, __u64 rx,
+				      struct flow_delta *d)
+{
 	bpf_spin_lock(&f->lock);
+	if ((f->r.flags & (WEFT_FLOW_OPENED | WEFT_FLOW_COUNTED)) == WEFT_FLOW_OPENED) {
+		f->r.flags |= WEFT_FLOW_COUNTED;
+		d->opened = 1;
+	}
 	if (tx > f->r.folded_tx) {
-		dtx = tx - f->r.folded_tx;
+		d->tx = tx - f->r.folded_tx;
 		f->r.folded_tx = tx;
 	}
 	if (rx > f->r.folded_rx) {
-		drx = rx - f->r.folded_rx;
+		d->rx = rx - f->r.folded_rx;
 		f->r.folded_rx = rx;
 	}
 	bpf_spin_unlock(&f->lock);
-	if (!dtx && !drx)
-		return;
-	total_key(&key, &f->r, WEFT_REASON_NONE);
-	t = total_of(&key);
-	if (!t)
-		return;
+}
+
+static __always_inline void count(__u64 *n, __u64 more)
+{
 	/* Per-CPU, but a softirq may interrupt the iterator on the same CPU. */
-	if (f->r.reporter == WEFT_REPORTER_SOURCE) {
-		__sync_fetch_and_add(&t->received_bytes, dtx);
-		__sync_fetch_and_add(&t->sent_bytes, drx);
-	} else {
-		__sync_fetch_and_add(&t->received_bytes, drx);
-		__sync_fetch_and_add(&t->sent_bytes, dtx);
+	if (more)
+		__sync_fetch_and_add(n, more);
+}
+
+/* Adds to the totals what the flow grew by, and its end, unless reason is NONE. */
+static __always_inline void flow_fold(struct weft_flow_value *f, __u64 tx, __u64 rx, __u8 reason)
+{
+	struct flow_delta d = {};
+	struct weft_total_key key;
+	struct weft_total *t;
+
+	flow_take(f, tx, rx, &d);
+	total_key(&key, &f->r, WEFT_REASON_NONE);
+	if (d.opened || d.tx || d.rx || reason == WEFT_REASON_OK) {
+		t = total_of(&key);
+		if (t) {
+			count(&t->opened, d.opened);
+			count(&t->received_bytes, d.tx);
+			count(&t->sent_bytes, d.rx);
+			count(&t->closed, reason == WEFT_REASON_OK);
+		}
 	}
+	if (reason == WEFT_REASON_NONE || reason == WEFT_REASON_OK)
+		return;
+	key.reason = reason;
+	t = total_of(&key);
+	if (t)
+		count(f->r.flags & WEFT_FLOW_OPENED ? &t->closed : &t->failed, 1);
 }

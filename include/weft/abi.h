@@ -7,7 +7,7 @@
  * Raise it whenever the layout or the meaning of anything in include/weft/ changes: pins of
  * another version are never adopted, they are replaced.
  */
-#define WEFT_ABI_VERSION 1
+#define WEFT_ABI_VERSION 2
 
 /* In-pod ports (HBONE interop: 15008 is fixed by the peers, the others by custom). */
 #define WEFT_PORT_OUTBOUND 15001
@@ -20,8 +20,7 @@
 /* Ports that weftd listens on inside pods: nobody may dial them, from no side. */
 static inline int weft_port_is_reserved(__u16 port)
 {
-	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT ||
-	       port == WEFT_PORT_HBONE;
+	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT || port == WEFT_PORT_HBONE;
 }
 
 /* Mark and table of weftd's own in-pod sockets that carry the client's source address. Only

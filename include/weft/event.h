@@ -16,8 +16,8 @@ struct weft_event {
 	__u32 version; /* WEFT_ABI_VERSION */
 	__u8 kind;     /* enum weft_event_kind */
 	__u8 path;     /* enum weft_path */
-	__u8 reporter; /* enum weft_reporter */
 	__u8 reason;   /* enum weft_reason */
+	__u8 pad;
 	struct weft_tuple tuple;
 	struct weft_ep dialled;
 	__u32 src, dst, service, slot;

@@ -14,15 +14,13 @@
 enum weft_path {
 	WEFT_PATH_NONE = 0,
 	WEFT_PATH_PASSTHROUGH = 1, /* destination outside the mesh: untouched */
-	WEFT_PATH_DIRECT = 2,	   /* same node, allowed in the connect hook, no proxy */
-	WEFT_PATH_RELAY = 3,	   /* captured to the relay; counted there, not here */
-	WEFT_PATH_HBONE = 4,	   /* user space only: through a tunnel */
-	WEFT_PATH_PLAIN = 5,	   /* user space only: plaintext inbound, splice */
-	WEFT_PATH_DENIED = 6,	   /* refused */
+	WEFT_PATH_DIRECT = 2,    /* same node, allowed in the connect hook, no proxy */
+	WEFT_PATH_RELAY = 3,    /* captured to the relay; counted there, not here */
+	WEFT_PATH_HBONE = 4,    /* user space only: through a tunnel */
+	WEFT_PATH_PLAIN = 5,    /* user space only: plaintext inbound, splice */
+	WEFT_PATH_DENIED = 6,    /* refused */
 	WEFT_PATH_MAX
 };
-
-enum weft_reporter { WEFT_REPORTER_SOURCE = 1, WEFT_REPORTER_DESTINATION = 2 };
 
 /* Host-endian 4-tuple of the client's point of view. */
 struct weft_tuple {
@@ -33,13 +31,16 @@ struct weft_tuple {
 };
 weft_static_assert(sizeof(struct weft_tuple) == 36, "contract");
 
-struct weft_approval {
-	__u32 src;     /* workload id of the client; 0: weftd's own leg, or withdrawn */
-	__u32 dst;     /* workload id of the server */
-	__u32 service; /* service id, 0 if dialled by pod address */
-	__u32 epoch;   /* epoch of the verdict */
+enum weft_approval_kind {
+	WEFT_APPROVED_DIRECT = 1,    /* allowed by a verdict of the connect hook */
+	WEFT_APPROVED_OWN = 2,      /* weftd's own leg to an application */
+	WEFT_APPROVED_WITHDRAWN = 3, /* denied since; weft_reap ends the connection */
 };
-weft_static_assert(sizeof(struct weft_approval) == 16, "contract");
+
+struct weft_approval {
+	__u32 kind; /* enum weft_approval_kind */
+};
+weft_static_assert(sizeof(struct weft_approval) == 4, "contract");
 
 struct weft_origdst_key {
 	struct weft_addr src;
@@ -51,47 +52,46 @@ weft_static_assert(sizeof(struct weft_origdst_key) == 24, "contract");
 
 struct weft_origdst {
 	struct weft_ep dialled; /* what the application asked for */
-	struct weft_ep chosen;	/* endpoint picked for it; equal to dialled for a pod address */
-	__u32 service;		/* service id or 0 */
-	__u32 dst;		/* workload id of chosen */
+	struct weft_ep chosen; /* endpoint picked for it; equal to dialled for a pod address */
+	__u32 service;  /* service id or 0 */
+	__u32 dst;  /* workload id of chosen */
 };
 weft_static_assert(sizeof(struct weft_origdst) == 48, "contract");
 
 enum weft_flow_flag {
-	WEFT_FLOW_OPENED = 1u << 0,  /* established was counted */
+	WEFT_FLOW_OPENED = 1u << 0,    /* was established */
 	WEFT_FLOW_REWRITTEN = 1u << 1, /* getpeername must answer with .dialled */
-	WEFT_FLOW_DONE = 1u << 2,    /* closed was counted */
+	WEFT_FLOW_DONE = 1u << 2,      /* closed was counted */
+	WEFT_FLOW_COUNTED = 1u << 3,   /* opened is in weft_totals */
 };
 
-/* Fields behind the bpf_spin_lock that bpf/lib/flow.h puts in front of it. */
+/* Of the client's socket. Fields behind the bpf_spin_lock that bpf/lib/flowval.h puts in front. */
 struct weft_flow_rec {
-	__u64 opened_ns;	/* CLOCK_BOOTTIME at established, 0 before */
-	__u64 base_tx, base_rx; /* counter values at established (SYN is counted by the kernel) */
-	__u64 folded_tx;	/* bytes this socket sent that are already in weft_totals */
+	__u64 opened_ns; /* CLOCK_BOOTTIME at established, 0 before */
+	__u64 folded_tx; /* bytes this socket sent that are already in weft_totals */
 	__u64 folded_rx;
-	__u64 cookie;		/* netns cookie of the socket */
 	struct weft_ep dialled;
 	struct weft_ep chosen;
-	__u32 src, dst;		/* workload ids, 0 unknown */
+	__u32 src, dst;  /* workload ids, 0 unknown */
 	__u32 service;
-	__u32 slot;		/* pod slot */
-	__u32 epoch;		/* of the verdict for direct */
-	__u32 flags;		/* enum weft_flow_flag */
-	__u8 path;		/* enum weft_path */
-	__u8 reporter;		/* enum weft_reporter */
-	__u8 pad[6];
+	__u32 slot;  /* pod slot */
+	__u32 flags;  /* enum weft_flow_flag */
+	__u8 path;  /* enum weft_path */
+	__u8 pad[3];
 };
-weft_static_assert(sizeof(struct weft_flow_rec) == 120, "contract");
+weft_static_assert(sizeof(struct weft_flow_rec) == 88, "contract");
 
 /* weft_totals: per-CPU hash; sums that only grow. Bytes are client to server (received) and
- * server to client (sent), the orientation of istio_tcp_*_bytes_total. */
+ * server to client (sent), the orientation of istio_tcp_*_bytes_total. A connection is counted
+ * here once, by its client's socket; what it does in an orderly life is all in one row, so that
+ * its end costs one look-up. */
 struct weft_total_key {
 	__u32 src, dst; /* workload ids, 0 unknown */
-	__u32 service;	/* service id, 0 none */
-	__u8 reporter;	/* enum weft_reporter */
-	__u8 path;	/* enum weft_path */
-	__u8 reason;	/* enum weft_reason; 0 for the opened and byte counts of live ones */
-	__u8 pad;
+	__u32 service; /* service id, 0 none */
+	__u8 path; /* enum weft_path */
+	__u8 reason; /* enum weft_reason of failed and closed; 0: opened, bytes, and closed with
+			 * WEFT_REASON_OK */
+	__u8 pad[2];
 };
 weft_static_assert(sizeof(struct weft_total_key) == 16, "contract");
 
@@ -112,7 +112,7 @@ struct weft_flow_live {
 	__u64 opened_ns;
 	__u64 sent_bytes, received_bytes; /* orientation as in weft_total */
 	struct weft_ep dialled;
-	__u8 path, reporter, state, pad;
+	__u8 path, state, pad[2];
 };
 weft_static_assert(sizeof(struct weft_flow_live) == 104, "contract");
 

@@ -16,7 +16,8 @@
 enum weft_wld_flag {
 	WEFT_WLD_LOCAL = 1u << 0,   /* enrolled on this node right now */
 	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */
-	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP, workload is 0 */
+	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP and no workload's */
+	WEFT_WLD_VIP = 1u << 3,     /* weft_services may have ports of this address */
 };
 
 struct weft_wld {

@@ -85,8 +85,8 @@ static void an_allowed_pair_is_direct(void **state)
 static void a_denied_pair_gets_econnrefused(void **state)
 {
 	struct env *e = *state;
-	const struct weft_total_key key = { .src = WLD_A, .dst = WLD_B,
-					    .reporter = WEFT_REPORTER_SOURCE,
+	const struct weft_total_key key = { .src = WLD_A,
+					    .dst = WLD_B,
 					    .path = WEFT_PATH_DENIED,
 					    .reason = WEFT_REASON_POLICY_DENIED };
 	uint64_t before = total_now(e, &key).failed;
@@ -212,6 +212,21 @@ static void a_vip_without_endpoints_is_refused(void **state)
 	expect_refused(e, VIP, 80, WEFT_STAT_CONNECT_NO_ENDPOINT);
 }
 
+/* Both at one address: the ports of the service are resolved, the others are the workload's. */
+static void a_workload_may_have_a_vip_as_its_address(void **state)
+{
+	struct env *e = *state;
+	_close_ int l1 = listen_in(e->b, "10.9.0.2", 80), l2 = listen_in(e->b, "10.9.0.2", 8080);
+
+	service_set(e, "10.9.0.2", 81, 7, 1);
+	slot_set(e, 7, 0, "10.9.0.2", 8080);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_VIP);
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_ALLOW, 1);
+	expect_arrives(e, "10.9.0.2", 80, l1);
+	expect_arrives(e, "10.9.0.2", 81, l2);
+}
+
 static void an_unknown_port_of_a_vip_is_refused(void **state)
 {
 	struct env *e = *state;
@@ -269,11 +284,10 @@ static void udp_is_untouched(void **state)
 static void ports_of_the_daemon_cannot_be_dialled(void **state)
 {
 	struct env *e = *state;
-	static const uint16_t ports[] = { WEFT_PORT_OUTBOUND, WEFT_PORT_PLAINTEXT,
-					  WEFT_PORT_HBONE };
-	static const char *const targets[] = { "10.9.0.1", "127.0.0.1", "10.9.0.2", "10.9.0.3",
-					       "fd09::1", "::1", "fd09::2",
-					       "::ffff:127.0.0.1" };
+	static const uint16_t ports[] = { WEFT_PORT_OUTBOUND, WEFT_PORT_PLAINTEXT, WEFT_PORT_HBONE };
+	static const char *const targets[] = { "10.9.0.1", "127.0.0.1",       "10.9.0.2",
+					       "10.9.0.3", "fd09::1",         "::1",
+					       "fd09::2",  "::ffff:127.0.0.1" };
 	_close_ int other = listen_in(e->x, "10.9.0.9", WEFT_PORT_HBONE);
 
 	for (size_t i = 0; i < ARRAY_LEN(ports); i++)
@@ -303,8 +317,8 @@ static void sockets_of_the_daemon_are_untouched(void **state)
 	uint32_t one = 1;
 
 	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_DENY, 1);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_own), &fd, &one,
-					     BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_own), &fd, &one, BPF_ANY), 0);
 	assert_int_equal(dial_fd(fd, "10.9.0.2", 80), 0);
 }
 
@@ -320,6 +334,24 @@ static void each_connect_of_a_socket_is_judged_anew(void **state)
 	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
 	assert_int_equal(dial_fd(fd, "10.9.0.2", 80), 0);
 	expect_ep(peer_of(fd), "10.9.0.2", 80);
+}
+
+/* Connected to itself after it was connected elsewhere: nothing of the first time is left. */
+static void a_socket_that_is_used_again_inside_the_pod_is_left_alone(void **state)
+{
+	struct env *e = *state;
+	_close_ int far = listen_in(e->b, "10.9.0.2", 80), near = listen_in(e->a, "10.9.0.1", 80);
+	_close_ int fd = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	assert_int_equal(dial_fd(fd, "10.9.0.2", 80), 0);
+	assert_int_equal(map_entries(e->skel->maps.weft_approved), 1);
+	assert_int_equal(connect(fd, &none, sizeof(none)), 0);
+	expect_entries(e->skel->maps.weft_approved, 0);
+	assert_int_equal(dial_fd(fd, "10.9.0.1", 80), 0);
+	assert_int_equal(map_entries(e->skel->maps.weft_approved), 0);
+	expect_ep(peer_of(fd), "10.9.0.1", 80);
 }
 
 static void a_pod_without_ipv6_is_refused_what_needs_the_relay(void **state)
@@ -376,6 +408,7 @@ int main(void)
 		T(a_vip_of_an_endpoint_outside_the_mesh_is_passed_through),
 		T(a_vip_whose_endpoint_is_the_caller_stays_in_the_pod),
 		T(a_vip_without_endpoints_is_refused),
+		T(a_workload_may_have_a_vip_as_its_address),
 		T(an_unknown_port_of_a_vip_is_refused),
 		T(a_v4_mapped_address_is_its_ipv4_address),
 		T(multipath_tcp_is_judged_like_tcp),
@@ -384,6 +417,7 @@ int main(void)
 		T(loopback_and_the_own_address_are_untouched),
 		T(sockets_of_the_daemon_are_untouched),
 		T(each_connect_of_a_socket_is_judged_anew),
+		T(a_socket_that_is_used_again_inside_the_pod_is_left_alone),
 	};
 	const struct CMUnitTest plain[] = { T(a_pod_without_ipv6_is_refused_what_needs_the_relay) };
 	const struct CMUnitTest mtls[] = { T(with_mutual_tls_on_the_node_nothing_is_direct) };

@@ -182,11 +182,14 @@ static void map_clear(const struct bpf_map *map)
 int env_reset(void **state)
 {
 	struct env *e = *state;
-	const struct weft_pod a = { .workload = WLD_A, .slot = 1, .v4 = addr("10.9.0.1"),
+	const struct weft_pod a = { .workload = WLD_A,
+				    .slot = 1,
+				    .v4 = addr("10.9.0.1"),
 				    .v6 = e->o.plain_a ? (struct weft_addr){ { 0 } }
 						       : addr("fd09::1") };
-	const struct weft_pod b = { .workload = WLD_B, .slot = 2, .v4 = addr("10.9.0.2"),
-				    .v6 = addr("fd09::2") };
+	const struct weft_pod b = {
+		.workload = WLD_B, .slot = 2, .v4 = addr("10.9.0.2"), .v6 = addr("fd09::2")
+	};
 	const struct weft_state one = { .epoch = 1 };
 	const uint32_t here = WEFT_WLD_LOCAL | WEFT_WLD_HBONE, zero = 0;
 
@@ -246,8 +249,8 @@ void mesh_set(struct env *e, const char *ip, uint32_t workload, uint32_t flags)
 	const struct weft_wld w = { .workload = workload, .flags = flags };
 	const struct weft_addr a = addr(ip);
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_addrs), &a, &w,
-					     BPF_ANY), 0);
+	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_addrs), &a, &w, BPF_ANY),
+			 0);
 }
 
 void verdict_set(struct env *e, uint32_t src, uint32_t dst, uint16_t port,
@@ -256,8 +259,8 @@ void verdict_set(struct env *e, uint32_t src, uint32_t dst, uint16_t port,
 	const struct weft_verdict_key key = { .src = src, .dst = dst, .port = port };
 	const struct weft_verdict v = { .epoch = epoch, .kind = kind };
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_verdicts), &key, &v,
-					     BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_verdicts), &key, &v, BPF_ANY), 0);
 }
 
 void service_set(struct env *e, const char *vip, uint16_t port, uint32_t service, uint32_t n_slots)
@@ -265,9 +268,9 @@ void service_set(struct env *e, const char *vip, uint16_t port, uint32_t service
 	const struct weft_svc_key key = { .vip = addr(vip), .port = port };
 	const struct weft_svc v = { .service = service, .n_slots = n_slots };
 
-	mesh_set(e, vip, 0, WEFT_WLD_SERVICE);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_services), &key, &v,
-					     BPF_ANY), 0);
+	mesh_set(e, vip, 0, WEFT_WLD_SERVICE | WEFT_WLD_VIP);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_services), &key, &v, BPF_ANY), 0);
 }
 
 void slot_set(struct env *e, uint32_t service, uint32_t n, const char *ip, uint16_t port)
@@ -275,8 +278,8 @@ void slot_set(struct env *e, uint32_t service, uint32_t n, const char *ip, uint1
 	const struct weft_slot_key key = { .service = service, .n = n };
 	const struct weft_slot v = { .ep = ep(ip, port) };
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_slots), &key, &v,
-					     BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_slots), &key, &v, BPF_ANY), 0);
 }
 
 void listener_set(struct env *e, const char *ip, enum weft_listen_kind kind, int fd)
@@ -284,8 +287,8 @@ void listener_set(struct env *e, const char *ip, enum weft_listen_kind kind, int
 	const struct weft_listen_key key = { .addr = addr(ip), .kind = kind };
 	const uint64_t v = (uint64_t)fd;
 
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_listen), &key, &v,
-					     BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_listen), &key, &v, BPF_ANY), 0);
 }
 
 uint64_t stat_now(struct env *e, enum weft_stat which)
@@ -294,8 +297,7 @@ uint64_t stat_now(struct env *e, enum weft_stat which)
 	const uint32_t i = which;
 
 	assert_true(libbpf_num_possible_cpus() <= 256);
-	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.weft_stats), &i, per_cpu),
-			 0);
+	assert_int_equal(bpf_map_lookup_elem(bpf_map__fd(e->skel->maps.weft_stats), &i, per_cpu), 0);
 	for (size_t c = 0; c < ARRAY_LEN(per_cpu); c++)
 		sum += per_cpu[c];
 	return sum;

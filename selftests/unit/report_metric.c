@@ -16,44 +16,56 @@
 #include "report/metric.h"
 
 static struct workload client = {
-	.name = (char *)"client-7d9f-abcde", .workload_name = (char *)"client",
-	.ns = (char *)"demo", .canonical_name = (char *)"client",
-	.canonical_revision = (char *)"v1", .cluster = (char *)"Kubernetes",
+	.name = (char *)"client-7d9f-abcde",
+	.workload_name = (char *)"client",
+	.ns = (char *)"demo",
+	.canonical_name = (char *)"client",
+	.canonical_revision = (char *)"v1",
+	.cluster = (char *)"Kubernetes",
 	.identity = (char *)"spiffe://cluster.local/ns/demo/sa/client",
-	.region = (char *)"", .zone = (char *)"",
+	.region = (char *)"",
+	.zone = (char *)"",
 };
 static struct workload server = {
-	.name = (char *)"server-0", .workload_name = (char *)"", .ns = (char *)"demo",
-	.canonical_name = (char *)"server", .canonical_revision = (char *)"",
+	.name = (char *)"server-0",
+	.workload_name = (char *)"",
+	.ns = (char *)"demo",
+	.canonical_name = (char *)"server",
+	.canonical_revision = (char *)"",
 	.cluster = (char *)"Kubernetes",
 	.identity = (char *)"spiffe://cluster.local/ns/demo/sa/server",
-	.region = (char *)"", .zone = (char *)"",
+	.region = (char *)"",
+	.zone = (char *)"",
 };
 static struct service shop = {
-	.name = (char *)"shop", .ns = (char *)"demo",
+	.name = (char *)"shop",
+	.ns = (char *)"demo",
 	.hostname = (char *)"shop.demo.svc.cluster.local",
 };
 
 static struct tcp_labels full_labels(void)
 {
 	return (struct tcp_labels){
-		.reporter = WEFT_REPORTER_SOURCE, .src = &client, .dst = &server,
-		.service = &shop, .mutual_tls = true,
+		.reporter = REPORTER_SOURCE,
+		.src = &client,
+		.dst = &server,
+		.service = &shop,
+		.mutual_tls = true,
 	};
 }
 
-#define FULL_TEXT                                                                                 \
-	"reporter=\"source\",source_workload=\"client\",source_canonical_service=\"client\","     \
-	"source_canonical_revision=\"v1\",source_workload_namespace=\"demo\","                    \
-	"source_principal=\"spiffe://cluster.local/ns/demo/sa/client\",source_app=\"client\","    \
-	"source_version=\"v1\",source_cluster=\"Kubernetes\","                                    \
-	"destination_service=\"shop.demo.svc.cluster.local\","                                    \
-	"destination_service_namespace=\"demo\",destination_service_name=\"shop\","               \
-	"destination_workload=\"server-0\",destination_canonical_service=\"server\","             \
-	"destination_canonical_revision=\"unknown\",destination_workload_namespace=\"demo\","     \
-	"destination_principal=\"spiffe://cluster.local/ns/demo/sa/server\","                     \
-	"destination_app=\"server\",destination_version=\"unknown\","                             \
-	"destination_cluster=\"Kubernetes\",request_protocol=\"tcp\",response_flags=\"-\","       \
+#define FULL_TEXT \
+	"reporter=\"source\",source_workload=\"client\",source_canonical_service=\"client\"," \
+	"source_canonical_revision=\"v1\",source_workload_namespace=\"demo\"," \
+	"source_principal=\"spiffe://cluster.local/ns/demo/sa/client\",source_app=\"client\"," \
+	"source_version=\"v1\",source_cluster=\"Kubernetes\"," \
+	"destination_service=\"shop.demo.svc.cluster.local\"," \
+	"destination_service_namespace=\"demo\",destination_service_name=\"shop\"," \
+	"destination_workload=\"server-0\",destination_canonical_service=\"server\"," \
+	"destination_canonical_revision=\"unknown\",destination_workload_namespace=\"demo\"," \
+	"destination_principal=\"spiffe://cluster.local/ns/demo/sa/server\"," \
+	"destination_app=\"server\",destination_version=\"unknown\"," \
+	"destination_cluster=\"Kubernetes\",request_protocol=\"tcp\",response_flags=\"-\"," \
 	"connection_security_policy=\"mutual_tls\""
 
 static void all_labels_stand_in_the_agreed_order(void **state)
@@ -68,7 +80,7 @@ static void all_labels_stand_in_the_agreed_order(void **state)
 
 static void what_is_not_known_is_called_unknown_and_never_left_out(void **state)
 {
-	struct tcp_labels l = { .reporter = WEFT_REPORTER_DESTINATION };
+	struct tcp_labels l = { .reporter = REPORTER_DESTINATION };
 	char buf[LABELS_TEXT_MAX];
 	size_t n = 0;
 
@@ -278,7 +290,7 @@ static void openmetrics_names_the_family_without_total(void **state)
 static void beyond_the_limit_there_is_no_series_but_a_count(void **state)
 {
 	struct workload w = client;
-	struct tcp_labels l = { .reporter = WEFT_REPORTER_SOURCE, .src = &w };
+	struct tcp_labels l = { .reporter = REPORTER_SOURCE, .src = &w };
 	_free_ char *text = NULL;
 	struct metrics *m;
 	char name[24];
@@ -325,7 +337,7 @@ static void threads_find_the_same_series(void **state)
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	static const enum weft_reason one_per_flag[] = {
-		WEFT_REASON_OK,		  WEFT_REASON_POLICY_DENIED, WEFT_REASON_NO_ENDPOINT,
+		WEFT_REASON_OK,         WEFT_REASON_POLICY_DENIED, WEFT_REASON_NO_ENDPOINT,
 		WEFT_REASON_TLS_FAILED, WEFT_REASON_H2_FAILED,     WEFT_REASON_NO_IDENTITY,
 	};
 

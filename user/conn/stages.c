@@ -21,7 +21,7 @@ static const bool flagless[WEFT_REASON_MAX] = {
 struct tcp_series *conn_series_get(struct conn *c, enum weft_reason reason)
 {
 	struct tcp_labels l = {
-		.reporter = c->inbound ? WEFT_REPORTER_DESTINATION : WEFT_REPORTER_SOURCE,
+		.reporter = c->inbound ? REPORTER_DESTINATION : REPORTER_SOURCE,
 		.src = c->src, .dst = c->dst, .service = c->service,
 		.mutual_tls = c->path == WEFT_PATH_HBONE && c->peer_identity,
 		.src_principal = c->inbound ? c->peer_identity : NULL,

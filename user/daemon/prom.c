@@ -21,8 +21,7 @@ static void flow_seen(void *arg, const struct weft_flow_live *l)
 {
 	uint64_t *open = arg;
 
-	/* Both ends of a direct connection are flows; it is counted once. */
-	if (l->path < WEFT_PATH_MAX && l->reporter == WEFT_REPORTER_SOURCE && l->opened_ns)
+	if (l->path < WEFT_PATH_MAX && l->opened_ns)
 		open[l->path]++;
 }
 
@@ -38,14 +37,15 @@ static void kernel_row(void *arg, const struct weft_total_key *k, const struct w
 {
 	struct fill *f = arg;
 	struct tcp_labels l = {
-		.reporter = k->reporter, .src = snap_workload_by_id(f->s, k->src),
+		.reporter = REPORTER_SOURCE,
+		.src = snap_workload_by_id(f->s, k->src),
 		.dst = snap_workload_by_id(f->s, k->dst),
 		.service = snap_service_by_port_id(f->s, k->service, NULL),
 		.reason = k->reason,
 	};
 
 	if (k->path < WEFT_PATH_MAX && k->reason < WEFT_REASON_MAX)
-		f->ended[k->path][k->reason] += t->closed + t->failed;
+		f->ended[k->path][k->reason ? k->reason : WEFT_REASON_OK] += t->closed + t->failed;
 	/* Which services a pod belongs to is known even if its address was dialled. */
 	if (!l.service && l.dst && l.dst->n_services == 1)
 		l.service = snap_service_by_key(f->s, str_of(l.dst->services[0].key));
@@ -55,7 +55,7 @@ static void kernel_row(void *arg, const struct weft_total_key *k, const struct w
 		struct weft_total at_server = *t;
 
 		at_server.failed = 0;
-		l.reporter = WEFT_REPORTER_DESTINATION;
+		l.reporter = REPORTER_DESTINATION;
 		if (t->opened || t->closed || t->sent_bytes || t->received_bytes)
 			metrics_kernel_row(f->d->metrics, &l, &at_server);
 	}
@@ -89,8 +89,11 @@ static void one(struct prom *w, const char *name, enum prom_type type, const cha
 }
 
 static const char *const path_label[WEFT_PATH_MAX] = {
-	[WEFT_PATH_PASSTHROUGH] = "passthrough", [WEFT_PATH_DIRECT] = "direct",
-	[WEFT_PATH_HBONE] = "hbone", [WEFT_PATH_PLAIN] = "plain", [WEFT_PATH_DENIED] = "denied",
+	[WEFT_PATH_PASSTHROUGH] = "passthrough",
+	[WEFT_PATH_DIRECT] = "direct",
+	[WEFT_PATH_HBONE] = "hbone",
+	[WEFT_PATH_PLAIN] = "plain",
+	[WEFT_PATH_DENIED] = "denied",
 };
 
 static const char *const reason_label[WEFT_REASON_MAX] = {

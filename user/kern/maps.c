@@ -127,15 +127,15 @@ static void on_service(void *arg, const void *key, const void *value)
 }
 
 void kern_service_each(struct kern *k,
-		       void (*fn)(void *arg, const struct weft_svc_key *key,
-				  const struct weft_svc *v),
+		       void (*fn)(void *arg, const struct weft_svc_key *key, const struct weft_svc *v),
 		       void *arg)
 {
 	struct service_walk w = { fn, arg };
 	struct weft_svc_key key, next;
 	struct weft_svc value;
 
-	map_walk(MAP_FD(k, weft_services), &key, &next, sizeof(key), &value, 1u << 24, on_service, &w);
+	map_walk(MAP_FD(k, weft_services), &key, &next, sizeof(key), &value, 1u << 24, on_service,
+		 &w);
 }
 
 int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v)
@@ -202,10 +202,10 @@ void kern_verdict_sweep(struct kern *k)
 
 int kern_approval_withdraw(struct kern *k, const struct weft_tuple *t)
 {
-	struct weft_approval nobody = { 0 };
+	const struct weft_approval gone = { .kind = WEFT_APPROVED_WITHDRAWN };
 
 	/* Not there any more: it has closed. */
-	return bpf_map_update_elem(MAP_FD(k, weft_approved), t, &nobody, BPF_EXIST);
+	return bpf_map_update_elem(MAP_FD(k, weft_approved), t, &gone, BPF_EXIST);
 }
 
 int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret)

@@ -81,6 +81,26 @@ static void addrs_drop_old(struct mesh *m)
 	}
 }
 
+static uint32_t vip_flag(const struct snap *s, const struct weft_addr *a)
+{
+	const struct service *svc = snap_service_by_vip(s, a);
+
+	return svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0;
+}
+
+/* An address that is a workload's as well is done already, unless the workload is the node. */
+static int vip_want(struct mesh *m, const struct snap *s, const struct weft_addr *a)
+{
+	const struct workload *w = snap_workload_by_addr(s, a);
+	struct weft_wld v = { .flags = WEFT_WLD_VIP };
+
+	if (w && !w->host_network)
+		return 0;
+	if (!w)
+		v.flags |= WEFT_WLD_SERVICE;
+	return addr_want(m, a, &v);
+}
+
 static int addrs_sync(struct mesh *m, const struct snap *s)
 {
 	int r = 0;
@@ -97,7 +117,8 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++) {
 			/* By address, not by name: one that the mesh file still has for a pod that
 			 * moved is not here. */
-			v.flags &= ~(__u32)WEFT_WLD_LOCAL;
+			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP);
+			v.flags |= vip_flag(s, &w->addrs[j]);
 			if (pods_has_address(m->pods, w->id, &w->addrs[j]))
 				v.flags |= WEFT_WLD_LOCAL;
 			r = addr_want(m, &w->addrs[j], &v);
@@ -105,12 +126,10 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 	}
 	for (size_t i = 0; i < s->n_services && r != -ENOMEM; i++) {
 		const struct service *svc = s->service[i];
-		const struct weft_wld v = { .flags = WEFT_WLD_SERVICE };
 
 		for (size_t j = 0; j < svc->n_vips && r != -ENOMEM; j++)
-			if (svc->lb_mode != LB_PASSTHROUGH &&
-			    !snap_workload_by_addr(s, &svc->vips[j]))
-				r = addr_want(m, &svc->vips[j], &v);
+			if (svc->lb_mode != LB_PASSTHROUGH)
+				r = vip_want(m, s, &svc->vips[j]);
 	}
 	return r == -ENOMEM ? r : 0;
 }
@@ -153,8 +172,8 @@ static uint32_t slot_bit(const struct weft_svc_key *key)
 	return ip_is_v4(&key->vip) ? 0 : WEFT_SLOT_V6;
 }
 
-static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id,
-			const struct lb_choice *c, size_t n)
+static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id, const struct lb_choice *c,
+			size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct weft_slot_key key = { .service = id, .n = (uint32_t)i | slot_bit(&sn->key) };
@@ -225,8 +244,7 @@ static bool slots_shared(const struct mesh *m, const struct svc_node *gone)
 	hmap_for_each(n, &m->services) {
 		const struct svc_node *sn = container_of(n, struct svc_node, by_key);
 
-		if (sn != gone && sn->round == m->round &&
-		    sn->value.service == gone->value.service &&
+		if (sn != gone && sn->round == m->round && sn->value.service == gone->value.service &&
 		    slot_bit(&sn->key) == slot_bit(&gone->key))
 			return true;
 	}

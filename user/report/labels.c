@@ -116,15 +116,14 @@ int labels_format(char *buf, size_t cap, const struct tcp_labels *l)
 {
 	struct text t = { .p = buf, .cap = cap };
 	const struct service *svc = l->service;
-	bool source = l->reporter == WEFT_REPORTER_SOURCE;
+	bool source = l->reporter == REPORTER_SOURCE;
 
 	put_label(&t, "", "reporter", source ? "source" : "destination");
 	put_workload(&t, "source_", l->src, source_principal(l));
 	put_label(&t, "", "destination_service", svc ? svc->hostname : NULL);
 	put_label(&t, "", "destination_service_namespace", svc ? svc->ns : NULL);
 	put_label(&t, "", "destination_service_name", svc ? svc->name : NULL);
-	put_workload(&t, "destination_", l->dst,
-		     l->mutual_tls && l->dst ? l->dst->identity : NULL);
+	put_workload(&t, "destination_", l->dst, l->mutual_tls && l->dst ? l->dst->identity : NULL);
 	put_label(&t, "", "request_protocol", "tcp");
 	put_label(&t, "", "response_flags", labels_flag(l->reason));
 	put_label(&t, "", "connection_security_policy", l->mutual_tls ? "mutual_tls" : UNKNOWN);

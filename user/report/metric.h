@@ -13,10 +13,13 @@
 #include "weft/reason.h"
 #include "model/snap.h"
 
+/* Which side of a connection says it: the label "reporter". */
+enum reporter { REPORTER_SOURCE = 1, REPORTER_DESTINATION = 2 };
+
 struct tcp_labels {
-	enum weft_reporter reporter;
+	enum reporter reporter;
 	const struct workload *src, *dst; /* NULL: unknown */
-	const struct service *service;	  /* NULL: unknown */
+	const struct service *service;   /* NULL: unknown */
 	bool mutual_tls; /* connection_security_policy; principals are shown only then */
 	const char *src_principal; /* peer's certificate where that is known better; may be NULL */
 	enum weft_reason reason; /* response_flags */
