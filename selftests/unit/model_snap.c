@@ -175,6 +175,34 @@ static void ambiguous_input_is_refused_and_changes_nothing(void **state)
 	assert_non_null(snap_workload_by_uid(s, STR("keep")));
 }
 
+static void a_repeated_address_is_found_at_the_workload_that_has_it_now(void **state)
+{
+	cleanup_with(model_free) struct model *m = new_model();
+	const struct weft_addr a = make_addr("10.0.0.7");
+
+	(void)state;
+	/* whatever the order in which they come */
+	for (int order = 0; order < 2; order++) {
+		struct model_input in = { .addrs_may_repeat = true };
+		struct workload *w[4];
+		const struct snap *s;
+
+		w[0] = make_workload("gone", "a", "10.0.0.7");
+		w[0]->status = WORKLOAD_UNHEALTHY;
+		w[0]->protocol = TUNNEL_HBONE;
+		w[1] = make_workload("plain", "a", "10.0.0.7");
+		w[2] = make_workload("new-1", "a", "10.0.0.7");
+		w[2]->protocol = TUNNEL_HBONE;
+		w[3] = make_workload("new-2", "a", "10.0.0.7");
+		w[3]->protocol = TUNNEL_HBONE;
+		for (int i = 0; i < 4; i++)
+			add_workload(&in, w[order ? 3 - i : i]);
+		s = publish(m, &in);
+		assert_string_equal(snap_workload_by_addr(s, &a)->uid, "new-2");
+		assert_non_null(snap_workload_by_uid(s, STR("gone")));
+	}
+}
+
 static void host_network_workloads_share_the_node_address_and_are_not_found_by_it(void **state)
 {
 	cleanup_with(model_free) struct model *m = new_model();
@@ -461,6 +489,7 @@ int main(void)
 		cmocka_unit_test(absent_texts_are_empty_and_the_identity_is_made),
 		cmocka_unit_test(endpoints_are_the_healthy_members_unless_all_are_wanted),
 		cmocka_unit_test(ambiguous_input_is_refused_and_changes_nothing),
+		cmocka_unit_test(a_repeated_address_is_found_at_the_workload_that_has_it_now),
 		cmocka_unit_test(host_network_workloads_share_the_node_address_and_are_not_found_by_it),
 		cmocka_unit_test(ids_stay_with_their_names_and_are_never_reused),
 		cmocka_unit_test(adopted_ids_win_by_address_and_leave_no_trace_of_themselves_otherwise),

@@ -66,7 +66,30 @@ bool index_put(struct snap_index **px)
 	return true;
 }
 
-static int add_addresses(struct snap_index *x, struct workload *w, struct errbuf *err)
+/* Which of two workloads with the same address is the one that has it. */
+static bool has_address_before(const struct workload *w, const struct workload *other)
+{
+	if (w->status != other->status)
+		return w->status == WORKLOAD_HEALTHY;
+	if (w->protocol != other->protocol)
+		return w->protocol == TUNNEL_HBONE;
+	return strcmp(w->uid, other->uid) > 0;
+}
+
+static void table_replace(struct index_table *t, uint64_t hash, const void *old, void *obj)
+{
+	for (struct hnode *n = hmap_first(&t->map, hash); n; n = hmap_next_same(n)) {
+		struct index_node *node = container_of(n, struct index_node, node);
+
+		if (node->obj != old)
+			continue;
+		node->obj = obj;
+		return;
+	}
+}
+
+static int add_addresses(struct snap_index *x, struct workload *w, bool may_repeat,
+			 struct errbuf *err)
 {
 	char text[IP_TEXT_MAX];
 	int r;
@@ -78,6 +101,11 @@ static int add_addresses(struct snap_index *x, struct workload *w, struct errbuf
 
 		if (other == w)
 			continue;
+		if (other && may_repeat) {
+			if (has_address_before(w, other))
+				table_replace(&x->addr, hash_addr(&w->addrs[i]), other, w);
+			continue;
+		}
 		if (other)
 			return errbuf_set(err, -EEXIST,
 					  "workload '%s': address %s belongs to workload '%s' already",
@@ -109,7 +137,7 @@ static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *
 		if (r == 0 && w->name[0] && !lookup_pod(x, w->ns, w->name))
 			r = table_add(&x->pod, hash_pair(w->ns, w->name), w);
 		if (r == 0)
-			r = add_addresses(x, w, err);
+			r = add_addresses(x, w, s->addrs_may_repeat, err);
 		if (r < 0)
 			return r;
 	}

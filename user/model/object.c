@@ -87,6 +87,10 @@ void workload_put(struct workload **pw)
 
 	if (!w || !refs_drop(&w->refs))
 		return;
+	if (w->release) {
+		w->release(w);
+		return;
+	}
 	n = workload_texts(w, texts);
 	for (size_t i = 0; i < n; i++)
 		text_free(*texts[i]);
@@ -134,6 +138,57 @@ void service_put(struct service **ps)
 	free(s->vips);
 	free(s->ports);
 	free(s);
+}
+
+static bool text_copy(char **ret, const char *text)
+{
+	*ret = text ? str_dup(str_of(text)) : NULL;
+	return *ret || !text;
+}
+
+static void *array_copy(const void *p, size_t n, size_t size)
+{
+	void *q = n ? malloc(n * size) : NULL;
+
+	if (q)
+		memcpy(q, p, n * size);
+	return q;
+}
+
+static bool sans_copy(struct service *to, const struct service *from)
+{
+	to->sans = from->n_sans ? calloc(from->n_sans, sizeof(char *)) : NULL;
+	if (!to->sans && from->n_sans)
+		return false;
+	for (; to->n_sans < from->n_sans; to->n_sans++)
+		if (!text_copy(&to->sans[to->n_sans], from->sans[to->n_sans]))
+			return false;
+	return true;
+}
+
+struct service *service_copy(const struct service *from)
+{
+	cleanup_with(service_put) struct service *s = service_new();
+
+	if (!s)
+		return NULL;
+	s->lb_mode = from->lb_mode;
+	memcpy(s->lb_scopes, from->lb_scopes, sizeof(s->lb_scopes));
+	s->n_lb_scopes = from->n_lb_scopes;
+	s->allow_unhealthy = from->allow_unhealthy;
+	s->canonical = from->canonical;
+	s->families = from->families;
+	s->vips = array_copy(from->vips, from->n_vips, sizeof(*s->vips));
+	s->ports = array_copy(from->ports, from->n_ports, sizeof(*s->ports));
+	if ((from->n_vips && !s->vips) || (from->n_ports && !s->ports))
+		return NULL;
+	s->n_vips = from->n_vips;
+	s->n_ports = from->n_ports;
+	if (!text_copy(&s->key, from->key) || !text_copy(&s->name, from->name) ||
+	    !text_copy(&s->ns, from->ns) || !text_copy(&s->hostname, from->hostname) ||
+	    !text_copy(&s->waypoint, from->waypoint) || !sans_copy(s, from))
+		return NULL;
+	return TAKE_PTR(s);
 }
 
 struct policy *policy_new(void)

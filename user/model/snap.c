@@ -133,10 +133,14 @@ static int give_ids(struct model *m, struct snap *s)
 
 	for (size_t i = 0; r == 0 && i < s->n_workloads; i++) {
 		struct workload *w = s->workload[i];
+		uint32_t id;
 
 		/* The address of a node says nothing about which of its workloads had the id. */
 		r = ids_give(&m->workload_ids, str_of(w->uid), w->addrs,
-			     w->host_network ? 0 : w->n_addrs, 0, &w->id);
+			     w->host_network ? 0 : w->n_addrs, 0, &id);
+		/* One that is in force already has it, and is being read. */
+		if (r == 0 && w->id != id)
+			w->id = id;
 	}
 	for (size_t i = 0; r == 0 && i < s->n_services; i++)
 		r = give_service_ids(m, s->service[i]);
@@ -246,6 +250,7 @@ int model_build(struct model *m, struct model_input *in, struct errbuf *err, str
 	s->n_workloads = rest.n_workloads;
 	s->service = TAKE_PTR(rest.service);
 	s->n_services = rest.n_services;
+	s->addrs_may_repeat = rest.addrs_may_repeat;
 	rest.n_workloads = rest.n_services = 0;
 
 	r = check_capacity(s, err);

@@ -18,6 +18,7 @@ struct snap {
 	size_t n_services;
 	struct policy **policy; /* sorted by key */
 	size_t n_policies;
+	bool addrs_may_repeat;
 	struct snap_index *index;
 	struct policies *policies;
 };
@@ -41,6 +42,10 @@ struct model_input {
 	size_t n_services;
 	struct policy **policy;
 	size_t n_policies;
+	/* An address may be on several workloads, as it may for a moment while a control plane
+	 * tells of one pod that goes and another one that comes: a healthy workload is found before
+	 * others, then one that speaks HBONE, then the one with the greater uid. */
+	bool addrs_may_repeat;
 };
 /* One-element allocation helpers used by feeds. */
 struct workload *workload_new(void); /* zeroed, refs 1, strings NULL */
@@ -54,7 +59,7 @@ void model_input_drop(struct model_input *in);
  * (also on failure, then they are dropped). Strings left NULL become "", an identity left NULL
  * is made of its parts, keys left NULL are "ns/hostname" or "ns/name". Errors, with the name
  * in err: duplicate uid, service key or policy key (-EEXIST); the same address twice on
- * pods that are not host_network (-EEXIST); -ENOMEM. Workloads with host_network are not found
+ * pods that are not host_network (-EEXIST, unless addrs_may_repeat); -ENOMEM. Workloads with host_network are not found
  * by address: it is the node's. The same uid, service key and {service key, port} get the
  * same id again; no id is ever given to two of them.
  */

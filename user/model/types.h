@@ -29,7 +29,6 @@ struct workload_service { /* membership of a workload in a service */
 };
 
 struct workload {
-	struct hnode by_uid;
 	_Atomic uint32_t refs;
 	uint32_t id; /* > 0; the workload id of include/weft/wld.h */
 	char *uid, *name, *ns, *service_account, *trust_domain, *node, *network, *cluster;
@@ -47,6 +46,9 @@ struct workload {
 	size_t n_services;
 	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
 	size_t n_policies;
+	/* How the feed that made it wants it freed, on any thread, instead of member by member;
+	 * NULL: member by member. */
+	void (*release)(struct workload *w);
 };
 
 struct endpoint {
@@ -139,5 +141,7 @@ struct workload *workload_get(struct workload *w); /* NULL stays NULL */
 void workload_put(struct workload **w);
 struct service *service_get(struct service *s);
 void service_put(struct service **s);
+/* A fresh one of the same description, without ids and endpoints; NULL when out of memory. */
+struct service *service_copy(const struct service *s);
 struct policy *policy_get(struct policy *p);
 void policy_put(struct policy **p);

@@ -115,6 +115,8 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 		if (w->protocol == TUNNEL_HBONE)
 			v.flags |= WEFT_WLD_HBONE;
 		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++) {
+			if (s->addrs_may_repeat && snap_workload_by_addr(s, &w->addrs[j]) != w)
+				continue;
 			/* By address, not by name: one that the mesh file still has for a pod that
 			 * moved is not here. */
 			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP);
