@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "feed/apply.h"
 #include "feed/read.h"
 #include "io/loop.h"
 
@@ -37,28 +38,17 @@ enum { FOLDER_OF_PATH, FOLDER_OF_TARGET, FOLDER_MAX };
 
 struct feed_file {
 	struct loop *loop;
-	struct model *model;
+	struct applier applier;
 	const struct feed_defaults *defaults;
 	char *path, *folder;
-	void (*on_apply)(void *arg, const struct snap *s);
-	void *arg;
 	int inotify_fd;
 	int wd[FOLDER_MAX]; /* -1 none */
 	struct watch watch;
 	struct timer look; /* always armed */
 	bool settling;    /* it is armed because of an event */
-	struct task applied;
 	struct file_identity seen; /* at the last attempt */
 	struct feed_file_status status;
 };
-
-static void feed_applied(void *arg)
-{
-	struct feed_file *f = arg;
-
-	if (f->on_apply)
-		f->on_apply(f->arg, model_snap(f->model));
-}
 
 static void feed_rejected(struct feed_file *f, const struct errbuf *err)
 {
@@ -101,17 +91,16 @@ static void feed_apply(struct feed_file *f)
 	struct errbuf err = { 0 };
 	struct snap *s = NULL;
 
-	if (feed_prepare(f->path, f->defaults, f->model, &err, &f->seen, &s) < 0) {
+	if (feed_prepare(f->path, f->defaults, f->applier.model, &err, &f->seen, &s) < 0) {
 		feed_rejected(f, &err);
 		return;
 	}
 	log_info("%s: %zu workloads, %zu services, %zu policies", f->path, s->n_workloads,
 		 s->n_services, s->n_policies);
-	model_publish(f->model, s);
+	apply_snap(&f->applier, s);
 	f->status.applied++;
 	f->status.last_applied_s = clock_wall_s();
 	f->status.last_error[0] = '\0';
-	task_defer(f->loop, &f->applied, feed_applied, f);
 }
 
 static void folder_watch(struct feed_file *f, int which, const char *folder)
@@ -227,10 +216,8 @@ int feed_file_start_with(struct loop *loop, struct model *m, const char *path,
 	if (!f)
 		return -ENOMEM;
 	f->loop = loop;
-	f->model = m;
+	f->applier = (struct applier){ .loop = loop, .model = m, .on_apply = on_apply, .arg = arg };
 	f->defaults = defaults;
-	f->on_apply = on_apply;
-	f->arg = arg;
 	f->inotify_fd = -1;
 	f->wd[FOLDER_OF_PATH] = f->wd[FOLDER_OF_TARGET] = -1;
 	r = feed_init(f, path);
@@ -250,7 +237,7 @@ void feed_file_stop(struct feed_file **pf)
 		return;
 	watch_del(&f->watch);
 	timer_cancel(&f->look);
-	task_cancel(&f->applied);
+	applier_fini(&f->applier);
 	own_close(&f->inotify_fd);
 	free(f->path);
 	free(f->folder);

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Messages of istiod into the store, and what istiod is answered: the answers wait in a call
+ * whose channel is never connected, and are read there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "feed/xds_priv.h"
+#include "h2/grpc_call.h"
+
+static const struct grpc_channel_opts channel_opts = {
+	.server = { .host = "127.0.0.1", .port = 1, .plaintext = true },
+	.alt_name = "",
+	.root_ca = "",
+	.token = "",
+	.cluster = "",
+};
+static const struct grpc_call_opts call_opts = { .path = "/x", .message_max = 1 };
+static const struct grpc_call_ops call_ops = { 0 };
+
+static int setup(void **state)
+{
+	struct xds *x = calloc(1, sizeof(*x));
+
+	assert_non_null(x);
+	assert_int_equal(loop_new(&x->loop, "test"), 0);
+	x->o = (struct xds_opts){ .node = "n",
+				  .network = "",
+				  .pod_name = "p",
+				  .pod_namespace = "ns",
+				  .instance_ip = "10.0.0.9" };
+	x->decoder.network = "";
+	assert_int_equal(intern_new(&x->decoder.strings), 0);
+	assert_int_equal(grpc_channel_new(x->loop, &channel_opts, &x->channel), 0);
+	assert_int_equal(grpc_call_start(x->channel, &call_opts, &call_ops, x, &x->call), 0);
+	*state = x;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct xds *x = *state;
+
+	grpc_call_cancel(&x->call);
+	grpc_channel_free(&x->channel);
+	xds_push_reset(&x->push);
+	xds_store_fini(&x->store);
+	xds_decoder_fini(&x->decoder);
+	intern_free(&x->decoder.strings);
+	loop_free(&x->loop);
+	free(x);
+	return 0;
+}
+
+/* ---- messages ---- */
+
+static void put_workload(struct pb_writer *w, const char *name, const char *uid, const char *ns,
+			 const char *version)
+{
+	size_t res = pb_begin(w, 2), any, address, workload;
+
+	pb_put_text(w, 1, version);
+	any = pb_begin(w, 2);
+	pb_put_text(w, 1, xds_type_url[XDS_ADDRESS]);
+	address = pb_begin(w, 2);
+	workload = pb_begin(w, 1);
+	pb_put_text(w, 20, uid);
+	pb_put_text(w, 2, ns);
+	pb_end(w, workload);
+	pb_end(w, address);
+	pb_end(w, any);
+	pb_put_text(w, 3, name);
+	pb_end(w, res);
+}
+
+static void put_tail(struct pb_writer *w, enum xds_type type, const char *nonce)
+{
+	pb_put_text(w, 4, xds_type_url[type]);
+	pb_put_text(w, 5, nonce);
+}
+
+/* As the stream does it; w is empty afterwards. */
+static int push(struct xds *x, struct pb_writer *w)
+{
+	struct str s;
+	int r;
+
+	assert_int_equal(pb_written(w, &s), 0);
+	xds_push_reset(&x->push);
+	x->message++;
+	r = xds_push_bytes(x, s.p, s.n);
+	if (r == 0)
+		r = xds_push_end(x);
+	xds_push_reset(&x->push);
+	pb_writer_fini(w);
+	return r;
+}
+
+struct answer {
+	struct str type, nonce, error, message;
+	bool has_error;
+	size_t claims, bytes;
+};
+
+static int count_claim(struct pb_decode *d, void *obj, const struct pb_value *v)
+{
+	(void)d, (void)v;
+	((struct answer *)obj)->claims++;
+	return 0;
+}
+
+static const struct pb_field error_fields[] = {
+	{ PB(2, PB_TEXT, 0, "message") },
+	{ 0 },
+};
+
+static int set_error(struct pb_decode *d, void *obj, const struct pb_value *v)
+{
+	struct answer *a = obj;
+
+	a->has_error = true;
+	return pb_decode(d, v->bytes, error_fields, &a->message);
+}
+
+static const struct pb_field answer_fields[] = {
+	{ PB(2, PB_TEXT, offsetof(struct answer, type), "type") },
+	{ PB(5, PB_EACH, 0, "claims"), .each = count_claim },
+	{ PB(6, PB_TEXT, offsetof(struct answer, nonce), "nonce") },
+	{ PB(7, PB_EACH, 0, "error"), .each = set_error },
+	{ 0 },
+};
+
+/* The only message that waits; it is taken out. The texts live until the next one. */
+static struct answer answered(struct xds *x)
+{
+	struct pb_decode d = { 0 };
+	struct answer a = { 0 };
+	uint8_t head[GRPC_HEAD];
+
+	assert_true(x->call->waiting.n >= GRPC_HEAD);
+	a.bytes = x->call->waiting.n - GRPC_HEAD;
+	grpc_head(head, (uint32_t)a.bytes);
+	assert_memory_equal(head, x->call->waiting.p, GRPC_HEAD);
+	assert_int_equal(pb_decode(&d, (struct str){ x->call->waiting.p + GRPC_HEAD, a.bytes },
+				   answer_fields, &a),
+			 0);
+	x->call->waiting.n = 0;
+	return a;
+}
+
+static const struct xds_resource *held(const struct xds *x, const char *name)
+{
+	return xds_store_find(&x->store, XDS_ADDRESS, str_of(name));
+}
+
+static void good(struct xds *x, const char *uid, const char *version)
+{
+	struct pb_writer w = { 0 };
+
+	put_workload(&w, uid, uid, "ns", version);
+	put_tail(&w, XDS_ADDRESS, "good");
+	assert_int_equal(push(x, &w), 0);
+	assert_false(answered(x).has_error);
+}
+
+/* ---- tests ---- */
+
+static void a_good_message_is_kept_and_acknowledged(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct answer a;
+
+	put_workload(&w, "a", "a", "ns", "v1");
+	put_workload(&w, "b", "b", "ns", "v2");
+	put_tail(&w, XDS_ADDRESS, "n1");
+	assert_int_equal(push(x, &w), 0);
+	a = answered(x);
+	assert_true(str_eq(a.type, str_of(xds_type_url[XDS_ADDRESS])));
+	assert_true(str_eq(a.nonce, STR("n1")));
+	assert_false(a.has_error);
+	assert_string_equal(held(x, "a")->version, "v1");
+	assert_string_equal(held(x, "b")->version, "v2");
+	assert_true(x->status.synced[XDS_ADDRESS] && x->dirty);
+	assert_false(x->status.synced[XDS_AUTHORIZATION]);
+}
+
+static void bad_resources_are_refused_by_name_and_their_older_versions_stay(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct answer a;
+
+	good(x, "a", "v1");
+	put_workload(&w, "a", "a", "", "v2"); /* no namespace */
+	put_workload(&w, "c", "c", "ns", "v1");
+	put_workload(&w, "d", "other", "ns", "v1"); /* called otherwise inside */
+	put_tail(&w, XDS_ADDRESS, "n2");
+	assert_int_equal(push(x, &w), 0);
+	a = answered(x);
+	assert_true(str_eq(a.message, STR("a: has no namespace; d: is inside of it called 'other'")));
+	assert_string_equal(held(x, "a")->version, "v1");
+	assert_non_null(held(x, "c"));
+	assert_null(held(x, "d"));
+	assert_null(held(x, "other"));
+	assert_int_equal(xds_store_refused(&x->store), 2);
+	assert_int_equal(x->status.rejected[XDS_ADDRESS], 2);
+	good(x, "a", "v3");
+	assert_int_equal(xds_store_refused(&x->store), 1); /* d */
+	assert_string_equal(held(x, "a")->version, "v3");
+}
+
+static void removals_come_before_what_the_same_message_brings(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+
+	good(x, "a", "v1");
+	good(x, "b", "v1");
+	put_workload(&w, "a", "a", "ns", "v2");
+	pb_put_text(&w, 6, "a");
+	pb_put_text(&w, 6, "b");
+	pb_put_text(&w, 6, "never-heard-of");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_false(answered(x).has_error);
+	assert_string_equal(held(x, "a")->version, "v2");
+	assert_null(held(x, "b"));
+}
+
+static void a_message_that_breaks_off_counts_for_nothing(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct str s;
+
+	put_workload(&w, "a", "a", "ns", "v1");
+	pb_put_text(&w, 6, "b");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(pb_written(&w, &s), 0);
+	for (size_t n = 0; n < s.n; n++) {
+		x->message++;
+		assert_int_equal(xds_push_bytes(x, s.p, n), 0);
+		assert_null(held(x, "a"));
+		xds_push_reset(&x->push);
+	}
+	assert_int_equal(xds_push_bytes(x, s.p, s.n - 1), 0);
+	assert_int_equal(xds_push_end(x), -EBADMSG);
+	xds_push_reset(&x->push);
+	assert_null(held(x, "a"));
+	assert_int_equal(x->call->waiting.n, 0);
+	pb_writer_fini(&w);
+}
+
+static void a_message_without_nonce_or_type_ends_the_stream(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+
+	pb_put_text(&w, 4, xds_type_url[XDS_ADDRESS]);
+	assert_int_equal(push(x, &w), -EBADMSG);
+	pb_put_text(&w, 5, "n");
+	assert_int_equal(push(x, &w), -EBADMSG);
+	assert_int_equal(x->call->waiting.n, 0);
+}
+
+static void begin_stream(struct xds *x, struct answer *ret)
+{
+	x->status.synced[XDS_ADDRESS] = x->status.synced[XDS_AUTHORIZATION] = false;
+	assert_int_equal(xds_send_subscribe(x, XDS_ADDRESS), 0);
+	*ret = answered(x);
+}
+
+static void a_new_stream_claims_what_is_held_but_nothing_refused(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct answer a;
+
+	begin_stream(x, &a);
+	assert_int_equal(a.claims, 0);
+	good(x, "a", "v1");
+	good(x, "b", "v1");
+	put_workload(&w, "b", "b", "", "v2");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_true(answered(x).has_error);
+	begin_stream(x, &a);
+	assert_int_equal(a.claims, 1);
+	/* istiod has neither: the claimed one is removed by name, the other one by not being there */
+	pb_put_text(&w, 6, "a");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_null(held(x, "a"));
+	assert_null(held(x, "b"));
+}
+
+static void what_was_not_claimed_stays_if_the_first_answer_has_it_even_refused(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct answer a;
+
+	good(x, "a", "v1");
+	put_workload(&w, "a", "a", "", "v2");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	begin_stream(x, &a);
+	put_workload(&w, "a", "a", "", "v2");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_non_null(held(x, "a"));
+	answered(x);
+	/* later messages of the stream are no whole picture */
+	put_workload(&w, "b", "b", "ns", "v1");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_non_null(held(x, "a"));
+}
+
+static void the_claims_of_a_large_mesh_stay_below_istiod_s_limit(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct answer a;
+	char uid[100];
+
+	for (int i = 0; i < 60000; i++) {
+		snprintf(uid, sizeof(uid), "Kubernetes//Pod/namespace-of-usual-length/name-%05d", i);
+		put_workload(&w, uid, uid, "ns", "0123456789abcdef");
+	}
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_false(answered(x).has_error);
+	begin_stream(x, &a);
+	assert_true(a.bytes < (4u << 20) - 4096);
+	assert_true(a.claims > 30000 && a.claims < 60000);
+	/* nothing has changed: istiod sends only those that it was not told of */
+	hmap_for_each(n, &x->store.map[XDS_ADDRESS]) {
+		const struct xds_resource *r = container_of(n, struct xds_resource, node);
+
+		if (!r->claimed)
+			put_workload(&w, xds_object_name(&r->obj), xds_object_name(&r->obj), "ns",
+				     "v");
+	}
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_int_equal(x->store.map[XDS_ADDRESS].n, 60000);
+}
+
+static void the_input_of_the_model_has_the_own_node_first_and_copies_of_services(void **state)
+{
+	struct xds *x = *state;
+	struct model_input in;
+
+	good(x, "a", "v1");
+	assert_int_equal(xds_store_input(&x->store, "n", &in), 0);
+	assert_int_equal(in.n_workloads, 1);
+	assert_true(in.addrs_may_repeat);
+	assert_ptr_equal(in.workload[0], held(x, "a")->obj.workload);
+	model_input_drop(&in);
+}
+
+static void the_text_of_a_refusal_is_always_utf_8(void **state)
+{
+	struct xds *x = *state;
+	struct answer a;
+
+	assert_int_equal(xds_send_ack(x, "t", "n", "a\xff\xc3 b\n"), 0);
+	a = answered(x);
+	assert_true(str_eq(a.message, STR("a?? b?")));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_good_message_is_kept_and_acknowledged),
+		TEST(bad_resources_are_refused_by_name_and_their_older_versions_stay),
+		TEST(removals_come_before_what_the_same_message_brings),
+		TEST(a_message_that_breaks_off_counts_for_nothing),
+		TEST(a_message_without_nonce_or_type_ends_the_stream),
+		TEST(a_new_stream_claims_what_is_held_but_nothing_refused),
+		TEST(what_was_not_claimed_stays_if_the_first_answer_has_it_even_refused),
+		TEST(the_claims_of_a_large_mesh_stay_below_istiod_s_limit),
+		TEST(the_input_of_the_model_has_the_own_node_first_and_copies_of_services),
+		TEST(the_text_of_a_refusal_is_always_utf_8),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+/* istio.workload.Service. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ip.h"
+#include "base/own.h"
+#include "codec/pb.h"
+#include "feed/xds_decode.h"
+
+struct raw {
+	struct str name, ns, hostname;
+	struct xds_gateway waypoint;
+	int mode, health, families;
+	bool canonical;
+	size_t no_ports; /* where the ports of this service begin in the decoder's */
+	int scopes[8];
+	size_t n_scopes;
+};
+
+struct vip { /* NetworkAddress */
+	struct str network, address;
+	uint32_t length;
+	bool has_length;
+};
+
+static int set_length(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct vip *vip = obj;
+
+	vip->has_length = true;
+	return pb_get(pd, v, PB_U32, "length", &vip->length);
+}
+
+static const struct pb_field vip_fields[] = {
+	{ PB(1, PB_TEXT, offsetof(struct vip, network), "network") },
+	{ PB(2, PB_BYTES, offsetof(struct vip, address), "address") },
+	{ PB(3, PB_EACH, 0, "length"), .each = set_length },
+	{ 0 },
+};
+
+/* Only single addresses of our network: the kernel's tables hold no ranges. */
+static int add_vip(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct xds_decoder *d = pd->arg;
+	struct vip vip = { 0 };
+	struct weft_addr a;
+	int r;
+
+	(void)obj;
+	if (v->wire != PB_LEN)
+		return errbuf_set(pd->err, -EBADMSG, "field addresses has another type");
+	r = pb_decode(pd, v->bytes, vip_fields, &vip);
+	if (r < 0)
+		return r;
+	if (ip_from_bytes(vip.address.p, vip.address.n, &a) < 0)
+		return errbuf_set(pd->err, -EINVAL, "an address has %zu bytes", vip.address.n);
+	if (vip.has_length && vip.length > vip.address.n * 8)
+		return errbuf_set(pd->err, -EINVAL, "an address of %zu bytes has length %u",
+				  vip.address.n, vip.length);
+	if ((d->network[0] && !str_eq(vip.network, str_of(d->network))) ||
+	    (vip.has_length && vip.length < vip.address.n * 8))
+		return 0;
+	for (size_t i = 0; i < d->addrs.n; i++)
+		if (ip_eq(&d->addrs.p[i], &a))
+			return 0;
+	return vec_push(&d->addrs, a);
+}
+
+static int add_port(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	(void)obj;
+	return xds_add_port(pd, 0, v);
+}
+
+static int add_san(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct xds_decoder *d = pd->arg;
+	struct str s;
+	int r = pb_get(pd, v, PB_TEXT, "subject_alt_names", &s);
+
+	(void)obj;
+	return r < 0 ? r : vec_push(&d->texts, s);
+}
+
+static int add_scope_u32(struct pb_decode *pd, void *obj, uint32_t u)
+{
+	struct raw *raw = obj;
+
+	if (u == 0)
+		return errbuf_set(pd->err, -EINVAL, "a routing preference without a scope");
+	for (size_t i = 0; i < raw->n_scopes; i++)
+		if (raw->scopes[i] == (int)u)
+			return 0;
+	if (raw->n_scopes == ARRAY_LEN(raw->scopes))
+		return errbuf_set(pd->err, -EINVAL, "too many routing preferences");
+	raw->scopes[raw->n_scopes++] = (int)u;
+	return 0;
+}
+
+static int add_scope(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	return pb_each_u32(pd, v, "routing_preference", add_scope_u32, obj);
+}
+
+static const struct pb_field balancing_fields[] = {
+						    /* LoadBalancing */
+	{ PB(1, PB_EACH, 0, "routing_preference"), .each = add_scope },
+	{ PB(2, PB_ENUM, offsetof(struct raw, mode), "mode") },
+	{ PB(3, PB_ENUM, offsetof(struct raw, health), "health_policy") },
+	{ 0 },
+};
+
+/* Not read, because the model has no place for it: extensions 10, ingress_use_waypoint 12,
+ * weighted_waypoints 13, visibility 14. */
+static const struct pb_field service_fields[] = {
+	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
+	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
+	{ PB(3, PB_TEXT, offsetof(struct raw, hostname), "hostname") },
+	{ PB(4, PB_EACH, 0, "addresses"), .each = add_vip },
+	{ PB(5, PB_EACH, 0, "ports"), .each = add_port },
+	{ PB(6, PB_EACH, 0, "subject_alt_names"), .each = add_san },
+	{ PB(7, PB_SUB, offsetof(struct raw, waypoint), "waypoint"), .sub = xds_gateway_fields },
+	{ PB(8, PB_SUB, 0, "load_balancing"), .sub = balancing_fields },
+	{ PB(9, PB_ENUM, offsetof(struct raw, families), "ip_families") },
+	{ PB(11, PB_BOOL, offsetof(struct raw, canonical), "canonical") },
+	{ 0 },
+};
+
+static int set_balancing(struct xds_decoder *d, struct service *s, const struct raw *raw)
+{
+	static const enum lb_mode mode[] = { LB_STANDARD, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
+	static const enum ip_families family[] = { FAMILIES_ANY, FAMILIES_V4, FAMILIES_V6,
+						   FAMILIES_ANY };
+
+	s->lb_mode = mode[xds_enum(d, raw->mode, ARRAY_LEN(mode), 0)];
+	s->families = family[xds_enum(d, raw->families, ARRAY_LEN(family), 0)];
+	s->allow_unhealthy = xds_enum(d, raw->health, 2, 0) == 1;
+	s->canonical = raw->canonical;
+	for (size_t i = 0; i < raw->n_scopes; i++) {
+		int scope = xds_enum(d, raw->scopes[i], LB_NETWORK + 1, 0);
+
+		if (scope && s->n_lb_scopes < ARRAY_LEN(s->lb_scopes))
+			s->lb_scopes[s->n_lb_scopes++] = (enum lb_scope)scope;
+	}
+	return 0;
+}
+
+static int set_lists(struct xds_decoder *d, struct service *s)
+{
+	s->vips = calloc(d->addrs.n + 1, sizeof(*s->vips));
+	s->ports = calloc(d->ports.n + 1, sizeof(*s->ports));
+	s->sans = calloc(d->texts.n + 1, sizeof(*s->sans));
+	if (!s->vips || !s->ports || !s->sans)
+		return -ENOMEM;
+	for (; s->n_vips < d->addrs.n; s->n_vips++)
+		s->vips[s->n_vips] = d->addrs.p[s->n_vips];
+	for (; s->n_ports < d->ports.n; s->n_ports++)
+		s->ports[s->n_ports] = (struct service_port){
+			.port = d->ports.p[s->n_ports].service_port,
+			.target_port = d->ports.p[s->n_ports].target_port,
+		};
+	for (; s->n_sans < d->texts.n; s->n_sans++) {
+		s->sans[s->n_sans] = str_dup(d->texts.p[s->n_sans]);
+		if (!s->sans[s->n_sans])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int xds_decode_service(struct xds_decoder *d, struct str bytes, struct errbuf *err,
+		       struct service **ret)
+{
+	struct pb_decode pd = { .err = err, .arg = d };
+	cleanup_with(service_put) struct service *s = NULL;
+	struct raw raw = { 0 };
+	int r;
+
+	d->addrs.n = d->texts.n = d->memberships.n = d->ports.n = 0;
+	r = pb_decode(&pd, bytes, service_fields, &raw);
+	if (r < 0)
+		return r;
+	if (!raw.ns.n || !raw.hostname.n || memchr(raw.ns.p, '/', raw.ns.n) ||
+	    memchr(raw.hostname.p, '/', raw.hostname.n))
+		return errbuf_set(err, -EINVAL, "'%.*s/%.*s' is no namespace and hostname",
+				  STR_FMT(raw.ns), STR_FMT(raw.hostname));
+	s = service_new();
+	if (!s)
+		return -ENOMEM;
+	s->name = str_dup(raw.name);
+	s->ns = str_dup(raw.ns);
+	s->hostname = str_dup(raw.hostname);
+	s->key = str_printf("%.*s/%.*s", STR_FMT(raw.ns), STR_FMT(raw.hostname));
+	if (!s->name || !s->ns || !s->hostname || !s->key)
+		return -ENOMEM;
+	r = xds_gateway_text(&raw.waypoint, err, &s->waypoint);
+	if (r == 0)
+		r = set_lists(d, s);
+	if (r == 0)
+		r = set_balancing(d, s, &raw);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(s);
+	return 0;
+}

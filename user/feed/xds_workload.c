@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * istio.workload.Workload. A mesh has many of them: all that belongs to one workload alone is
+ * in one block of memory, texts that it shares with others are interned.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ip.h"
+#include "base/own.h"
+#include "codec/pb.h"
+#include "codec/spiffe.h"
+#include "feed/xds_decode.h"
+
+#define DEFAULT_TRUST_DOMAIN STR("cluster.local")
+#define DEFAULT_SERVICE_ACCOUNT STR("default")
+#define DEFAULT_CLUSTER STR("Kubernetes")
+
+enum wire_protocol { WIRE_NONE, WIRE_HBONE, WIRE_LEGACY_ISTIO_MTLS, WIRE_PROTOCOL_MAX };
+
+/* As it is on the wire; texts point into the message. */
+struct raw {
+	struct str uid, name, ns, network, trust_domain, service_account, node, canonical_name,
+		canonical_revision, workload_name, cluster, hostname, region, zone, subzone;
+	int protocol, type, status, network_mode;
+	bool native_tunnel;
+	uint32_t capacity;
+	struct xds_gateway waypoint;
+};
+
+static int add_address(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct xds_decoder *d = pd->arg;
+	struct weft_addr a;
+
+	(void)obj;
+	if (v->wire != PB_LEN || ip_from_bytes(v->bytes.p, v->bytes.n, &a) < 0)
+		return errbuf_set(pd->err, -EINVAL, "an address has %zu bytes", v->bytes.n);
+	for (size_t i = 0; i < d->addrs.n; i++)
+		if (ip_eq(&d->addrs.p[i], &a))
+			return 0;
+	return vec_push(&d->addrs, a);
+}
+
+static int add_policy(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct xds_decoder *d = pd->arg;
+	struct str s;
+	int r = pb_get(pd, v, PB_TEXT, "authorization_policies", &s);
+
+	(void)obj;
+	return r < 0 ? r : vec_push(&d->texts, s);
+}
+
+static int add_port(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	const struct xds_membership *m = obj;
+
+	return xds_add_port(pd, m->first, v);
+}
+
+static const struct pb_field port_list_fields[] = {
+	{ PB(1, PB_EACH, 0, "ports"), .each = add_port },
+	{ 0 },
+};
+
+struct map_entry {
+	struct str key, list;
+};
+
+static const struct pb_field map_entry_fields[] = {
+	{ PB(1, PB_TEXT, offsetof(struct map_entry, key), "services") },
+	{ PB(2, PB_BYTES, offsetof(struct map_entry, list), "services") },
+	{ 0 },
+};
+
+/* map<"namespace/hostname", PortList> */
+static int add_membership(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct xds_decoder *d = pd->arg;
+	struct map_entry e = { 0 };
+	struct xds_membership m = { .first = d->ports.n };
+	const char *slash;
+	int r;
+
+	(void)obj;
+	if (v->wire != PB_LEN)
+		return errbuf_set(pd->err, -EBADMSG, "field services has another type");
+	r = pb_decode(pd, v->bytes, map_entry_fields, &e);
+	if (r < 0)
+		return r;
+	slash = e.key.n ? memchr(e.key.p, '/', e.key.n) : NULL;
+	if (!slash || slash == e.key.p || slash + 1 == e.key.p + e.key.n)
+		return errbuf_set(pd->err, -EINVAL,
+				  "service '%.*s' is not written as namespace/hostname",
+				  STR_FMT(e.key));
+	r = pb_decode(pd, e.list, port_list_fields, &m);
+	if (r < 0)
+		return r;
+	m.key = e.key;
+	m.n = d->ports.n - m.first;
+	return vec_push(&d->memberships, m);
+}
+
+static const struct pb_field u32_value_fields[] = { { PB(1, PB_U32, 0, "capacity") }, { 0 } };
+
+/* UInt32Value: there with nothing in it means 0. */
+static int set_capacity(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	*(uint32_t *)obj = 0;
+	if (v->wire != PB_LEN)
+		return errbuf_set(pd->err, -EBADMSG, "field capacity has another type");
+	return pb_decode(pd, v->bytes, u32_value_fields, obj);
+}
+
+static const struct pb_field locality_fields[] = {
+	{ PB(1, PB_TEXT, offsetof(struct raw, region), "region") },
+	{ PB(2, PB_TEXT, offsetof(struct raw, zone), "zone") },
+	{ PB(3, PB_TEXT, offsetof(struct raw, subzone), "subzone") },
+	{ 0 },
+};
+
+/* Not read, because the model has no place for it: network_gateway 19, application_tunnel 23,
+ * extensions 26. */
+static const struct pb_field workload_fields[] = {
+	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
+	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
+	{ PB(3, PB_EACH, 0, "addresses"), .each = add_address },
+	{ PB(4, PB_TEXT, offsetof(struct raw, network), "network") },
+	{ PB(5, PB_ENUM, offsetof(struct raw, protocol), "tunnel_protocol") },
+	{ PB(6, PB_TEXT, offsetof(struct raw, trust_domain), "trust_domain") },
+	{ PB(7, PB_TEXT, offsetof(struct raw, service_account), "service_account") },
+	{ PB(8, PB_SUB, offsetof(struct raw, waypoint), "waypoint"), .sub = xds_gateway_fields },
+	{ PB(9, PB_TEXT, offsetof(struct raw, node), "node") },
+	{ PB(10, PB_TEXT, offsetof(struct raw, canonical_name), "canonical_name") },
+	{ PB(11, PB_TEXT, offsetof(struct raw, canonical_revision), "canonical_revision") },
+	{ PB(12, PB_ENUM, offsetof(struct raw, type), "workload_type") },
+	{ PB(13, PB_TEXT, offsetof(struct raw, workload_name), "workload_name") },
+	{ PB(14, PB_BOOL, offsetof(struct raw, native_tunnel), "native_tunnel") },
+	{ PB(16, PB_EACH, 0, "authorization_policies"), .each = add_policy },
+	{ PB(17, PB_ENUM, offsetof(struct raw, status), "status") },
+	{ PB(18, PB_TEXT, offsetof(struct raw, cluster), "cluster_id") },
+	{ PB(20, PB_TEXT, offsetof(struct raw, uid), "uid") },
+	{ PB(21, PB_TEXT, offsetof(struct raw, hostname), "hostname") },
+	{ PB(22, PB_EACH, 0, "services"), .each = add_membership },
+	{ PB(24, PB_SUB, 0, "locality"), .sub = locality_fields },
+	{ PB(25, PB_ENUM, offsetof(struct raw, network_mode), "network_mode") },
+	{ PB(27, PB_EACH, offsetof(struct raw, capacity), "capacity"), .each = set_capacity },
+	{ 0 },
+};
+
+/* ---- one block for one workload ---- */
+
+/* Texts that are in no block but shared. */
+static void release(struct workload *w)
+{
+	char *const shared[] = {
+		w->ns,
+		w->service_account,
+		w->trust_domain,
+		w->node,
+		w->network,
+		w->cluster,
+		w->canonical_name,
+		w->canonical_revision,
+		w->workload_name,
+		w->workload_type,
+		w->hostname,
+		w->region,
+		w->zone,
+		w->subzone,
+		w->waypoint,
+		w->identity,
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
+		intern_put(shared[i]);
+	for (size_t i = 0; i < w->n_services; i++)
+		intern_put(w->services[i].key);
+	for (size_t i = 0; i < w->n_policies; i++)
+		intern_put(w->policies[i]);
+	free(w);
+}
+
+static void *carve(char **at, size_t n)
+{
+	void *p = n ? *at : NULL;
+
+	*at += n;
+	return p;
+}
+
+static char *carve_text(char **at, struct str s)
+{
+	char *p = *at;
+
+	memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
+	*at += s.n + 1;
+	return p;
+}
+
+/* With all that has a size of its own: arrays first, for their alignment, then texts. */
+static struct workload *block_new(const struct xds_decoder *d, const struct raw *raw)
+{
+	size_t services = d->memberships.n * sizeof(struct workload_service);
+	size_t policies = d->texts.n * sizeof(char *);
+	size_t addrs = d->addrs.n * sizeof(struct weft_addr);
+	size_t ports = d->ports.n * sizeof(struct port_map);
+	size_t texts = raw->uid.n + 1 + raw->name.n + 1;
+	struct workload *w = calloc(1, sizeof(*w) + services + policies + addrs + ports + texts);
+	char *at = (char *)(w + 1);
+	struct port_map *port;
+
+	if (!w)
+		return NULL;
+	atomic_init(&w->refs, 1);
+	w->release = release;
+	w->services = carve(&at, services);
+	w->policies = carve(&at, policies);
+	w->addrs = carve(&at, addrs);
+	port = carve(&at, ports);
+	w->uid = carve_text(&at, raw->uid);
+	w->name = raw->name.n ? carve_text(&at, raw->name) : NULL;
+	if (d->addrs.n)
+		memcpy(w->addrs, d->addrs.p, addrs);
+	w->n_addrs = d->addrs.n;
+	if (d->ports.n)
+		memcpy(port, d->ports.p, ports);
+	for (size_t i = 0; i < d->memberships.n; i++) {
+		const struct xds_membership *m = &d->memberships.p[i];
+
+		w->services[i].ports = m->n ? port + m->first : NULL;
+		w->services[i].n_ports = m->n;
+	}
+	return w;
+}
+
+/* False when out of memory; an empty text is none. */
+static bool share(struct xds_decoder *d, char **ret, struct str s)
+{
+	*ret = intern_get(d->strings, s);
+	return *ret || !s.n;
+}
+
+static bool share_lists(struct xds_decoder *d, struct workload *w)
+{
+	for (size_t i = 0; i < d->memberships.n; i++) {
+		w->n_services = i + 1;
+		if (!share(d, &w->services[i].key, d->memberships.p[i].key))
+			return false;
+	}
+	for (size_t i = 0; i < d->texts.n; i++) {
+		w->n_policies = i + 1;
+		if (!share(d, &w->policies[i], d->texts.p[i]))
+			return false;
+	}
+	return true;
+}
+
+static bool share_texts(struct xds_decoder *d, struct workload *w, const struct raw *raw)
+{
+	static const struct str types[] = { STR("deployment"), STR("cronjob"), STR("pod"),
+					    STR("job") };
+	int type = xds_enum(d, raw->type, ARRAY_LEN(types), 2);
+
+	return share(d, &w->ns, raw->ns) && share(d, &w->service_account, raw->service_account) &&
+	       share(d, &w->trust_domain, raw->trust_domain) && share(d, &w->node, raw->node) &&
+	       share(d, &w->network, raw->network) && share(d, &w->cluster, raw->cluster) &&
+	       share(d, &w->canonical_name, raw->canonical_name) &&
+	       share(d, &w->canonical_revision, raw->canonical_revision) &&
+	       share(d, &w->workload_name, raw->workload_name) &&
+	       share(d, &w->workload_type, types[type]) && share(d, &w->hostname, raw->hostname) &&
+	       share(d, &w->region, raw->region) && share(d, &w->zone, raw->zone) &&
+	       share(d, &w->subzone, raw->subzone) && share_lists(d, w);
+}
+
+static int share_identity(struct xds_decoder *d, struct workload *w, const struct raw *raw,
+			  struct errbuf *err)
+{
+	struct spiffe id = { raw->trust_domain, raw->ns, raw->service_account };
+	_free_ char *text = spiffe_format(&id);
+
+	if (!text)
+		return -ENOMEM;
+	if (spiffe_parse(str_of(text), &id) < 0)
+		return errbuf_set(err, -EINVAL, "'%.200s' is no SPIFFE id", text);
+	return share(d, &w->identity, str_of(text)) ? 0 : -ENOMEM;
+}
+
+static int share_waypoint(struct xds_decoder *d, struct workload *w, const struct raw *raw,
+			  struct errbuf *err)
+{
+	_free_ char *text = NULL;
+	int r = xds_gateway_text(&raw->waypoint, err, &text);
+
+	if (r < 0 || !text)
+		return r;
+	return share(d, &w->waypoint, str_of(text)) ? 0 : -ENOMEM;
+}
+
+static int set_enums(struct xds_decoder *d, struct workload *w, const struct raw *raw,
+		     struct errbuf *err)
+{
+	/* A protocol of the future is not plaintext: what does not speak HBONE refuses it. */
+	int protocol = xds_enum(d, raw->protocol, WIRE_PROTOCOL_MAX, WIRE_HBONE);
+
+	if (protocol == WIRE_LEGACY_ISTIO_MTLS)
+		return errbuf_set(err, -EINVAL, "tunnel protocol LEGACY_ISTIO_MTLS is not spoken");
+	w->protocol = protocol == WIRE_HBONE ? TUNNEL_HBONE : TUNNEL_NONE;
+	w->status = xds_enum(d, raw->status, 2, WORKLOAD_UNHEALTHY) ? WORKLOAD_UNHEALTHY
+								    : WORKLOAD_HEALTHY;
+	w->host_network = xds_enum(d, raw->network_mode, 2, 0) == 1;
+	w->native_tunnel = raw->native_tunnel;
+	w->capacity = raw->capacity;
+	return 0;
+}
+
+static int check(const struct raw *raw, struct errbuf *err)
+{
+	if (!raw->uid.n)
+		return errbuf_set(err, -EINVAL, "has no uid");
+	if (!raw->ns.n)
+		return errbuf_set(err, -EINVAL, "has no namespace");
+	return 0;
+}
+
+static void text_default(struct str *s, struct str def)
+{
+	if (!s->n)
+		*s = def;
+}
+
+int xds_decode_workload(struct xds_decoder *d, struct str bytes, struct errbuf *err,
+			struct workload **ret)
+{
+	struct pb_decode pd = { .err = err, .arg = d };
+	cleanup_with(workload_put) struct workload *w = NULL;
+	struct raw raw = { .capacity = 1 };
+	int r;
+
+	d->addrs.n = d->texts.n = d->memberships.n = d->ports.n = 0;
+	r = pb_decode(&pd, bytes, workload_fields, &raw);
+	if (r == 0)
+		r = check(&raw, err);
+	if (r < 0)
+		return r;
+	text_default(&raw.trust_domain, DEFAULT_TRUST_DOMAIN);
+	text_default(&raw.service_account, DEFAULT_SERVICE_ACCOUNT);
+	text_default(&raw.cluster, DEFAULT_CLUSTER);
+	/* The same address may be somebody else's in our network. */
+	if (d->network[0] && !str_eq(raw.network, str_of(d->network)))
+		d->addrs.n = 0;
+	w = block_new(d, &raw);
+	if (!w || !share_texts(d, w, &raw))
+		return -ENOMEM;
+	r = share_identity(d, w, &raw, err);
+	if (r == 0)
+		r = share_waypoint(d, w, &raw, err);
+	if (r == 0)
+		r = set_enums(d, w, &raw, err);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(w);
+	return 0;
+}
