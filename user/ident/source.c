@@ -21,6 +21,7 @@
 #include "base/str.h"
 #include "codec/spiffe.h"
 #include "ident/ca.h"
+#include "ident/istio.h"
 #include "tls/handshake.h"
 
 #define FILE_MAX (256 * 1024)
@@ -32,6 +33,7 @@ struct source {
 	enum ident_source kind;
 	char *dir, *node;
 	uint64_t ttl_s;
+	struct istio_ca *istio;
 	struct ca *ca;
 	char *ca_file;      /* the intermediate, to see that it changed */
 	struct stat ca_seen; /* as it was before the CA was opened */
@@ -124,7 +126,16 @@ static int open_files(struct source *s, const struct ident_opts *o, struct errbu
 	return 0;
 }
 
-int source_new(const struct ident_opts *o, struct errbuf *err, struct source **ret)
+static int open_istio(struct source *s, struct loop *loop, const struct ident_opts *o,
+		      struct errbuf *err)
+{
+	if (!o->istio)
+		return errbuf_set(err, -EINVAL, "certificates from istiod need its address");
+	return istio_ca_new(loop, o->istio, o->ttl_s, &s->istio);
+}
+
+int source_new(struct loop *loop, const struct ident_opts *o, struct errbuf *err,
+	       struct source **ret)
 {
 	_source_ struct source *s = calloc(1, sizeof(*s));
 	int r;
@@ -133,7 +144,10 @@ int source_new(const struct ident_opts *o, struct errbuf *err, struct source **r
 		return -ENOMEM;
 	s->kind = o->source;
 	s->inotify_fd = s->watch = -1;
-	r = s->kind == IDENT_CA ? open_ca(s, o, err) : open_files(s, o, err);
+	if (s->kind == IDENT_ISTIO)
+		r = open_istio(s, loop, o, err);
+	else
+		r = s->kind == IDENT_CA ? open_ca(s, o, err) : open_files(s, o, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(s);
@@ -147,6 +161,7 @@ void source_free(struct source **sp)
 	if (!s)
 		return;
 	own_close(&s->inotify_fd);
+	istio_ca_free(&s->istio);
 	ca_free(&s->ca);
 	free(s->ca_file);
 	free(s->dir);
@@ -284,8 +299,15 @@ static int fetch_files(struct source *s, const char *uri, struct errbuf *err, st
 	return 0;
 }
 
+struct istio_ca *source_istio(const struct source *s)
+{
+	return s->istio;
+}
+
 int source_fetch(struct source *s, const char *uri, struct errbuf *err, struct source_cert *ret)
 {
+	if (s->kind == IDENT_ISTIO)
+		return -EOPNOTSUPP;
 	return s->kind == IDENT_CA ? fetch_ca(s, uri, err, ret) : fetch_files(s, uri, err, ret);
 }
 

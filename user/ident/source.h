@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Where certificates come from: the embedded CA or files somebody else keeps fresh. Used by
- * ident/store on the control thread only.
+ * Where certificates come from: the embedded CA, files somebody else keeps fresh, or istiod,
+ * which takes its time. Used by ident/store on the control thread only.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,6 +10,8 @@
 #include "base/errbuf.h"
 #include "ident/store.h"
 
+struct istio_ca;
+struct loop;
 struct source;
 struct tls_identity;
 
@@ -20,8 +22,11 @@ struct source_cert {
 	bool cut_short;        /* ends before its ttl, with the intermediate */
 };
 
-int source_new(const struct ident_opts *o, struct errbuf *err, struct source **ret);
+int source_new(struct loop *loop, const struct ident_opts *o, struct errbuf *err,
+	       struct source **ret);
 void source_free(struct source **s);
+/* Not NULL: certificates are asked for there, and source_fetch() has none. */
+struct istio_ca *source_istio(const struct source *s);
 int source_fetch(struct source *s, const char *uri, struct errbuf *err, struct source_cert *ret);
 
 /* Files only: inotify descriptor to wait for, -1 when there is none. */

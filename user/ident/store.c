@@ -25,6 +25,7 @@
 #include "base/rand.h"
 #include "base/str.h"
 #include "codec/spiffe.h"
+#include "ident/istio.h"
 #include "ident/plan.h"
 #include "ident/source.h"
 #include "io/loop.h"
@@ -37,6 +38,8 @@ struct ident {
 	struct hnode node;
 	char *uri;
 	unsigned wants;
+	struct ident_store *store;
+	struct istio_request *request;	/* under way, from istiod */
 	struct tls_identity *current; /* under store->lock */
 	uint64_t digest;
 	int64_t renew_ms;   /* wall */
@@ -135,15 +138,34 @@ static void on_failed(struct ident *i, int r, const struct errbuf *err)
 		 (long long)pause_ms);
 }
 
+static void arm(struct ident_store *s);
+
+static void on_answer(void *arg, int r, const struct errbuf *err, struct source_cert *c)
+{
+	struct ident *i = arg;
+
+	i->request = NULL;
+	if (r < 0)
+		on_failed(i, r, err);
+	else
+		on_fetched(i->store, i, c);
+	arm(i->store);
+}
+
 static void fetch(struct ident_store *s, struct ident *i)
 {
+	struct istio_ca *istio = source_istio(s->source);
 	struct source_cert c = { 0 };
 	struct errbuf err = { 0 };
-	int r = source_fetch(s->source, i->uri, &err, &c);
+	int r;
 
+	if (i->request)
+		return;
+	r = istio ? istio_ca_ask(istio, i->uri, on_answer, i, &i->request) :
+		    source_fetch(s->source, i->uri, &err, &c);
 	if (r < 0)
 		on_failed(i, r, &err);
-	else
+	else if (!istio)
 		on_fetched(s, i, &c);
 }
 
@@ -152,6 +174,8 @@ static int64_t due_in_ms(const struct ident *i)
 {
 	int64_t now = wall_ms();
 
+	if (i->request)
+		return PLAN_RECHECK_MS;
 	if (i->retry_ns) {
 		int64_t left_ns = (int64_t)(i->retry_ns - clock_mono_ns());
 
@@ -229,7 +253,7 @@ int ident_store_new(struct loop *control, const struct ident_opts *o, struct err
 		return -ENOMEM;
 	s->loop = control;
 	pthread_mutex_init(&s->lock, NULL);
-	r = source_new(o, err, &s->source);
+	r = source_new(control, o, err, &s->source);
 	if (r < 0)
 		return r;
 	if (source_watch_fd(s->source) >= 0) {
@@ -244,6 +268,7 @@ int ident_store_new(struct loop *control, const struct ident_opts *o, struct err
 
 static void ident_free(struct ident_store *s, struct ident *i)
 {
+	istio_ca_cancel(&i->request);
 	publish(s, i, NULL);
 	free(i->uri);
 	free(i);
@@ -276,6 +301,7 @@ static int ident_add(struct ident_store *s, const char *uri, struct ident **ret)
 
 	if (!i)
 		return -ENOMEM;
+	i->store = s;
 	i->uri = str_dup(str_of(uri));
 	if (!i->uri) {
 		free(i);

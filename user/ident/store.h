@@ -11,11 +11,12 @@
 #include "base/errbuf.h"
 #include "base/list.h"
 
+struct grpc_channel_opts;
 struct loop;
 struct tls_identity;
 struct ident_store;
 
-enum ident_source { IDENT_CA, IDENT_FILES };
+enum ident_source { IDENT_CA, IDENT_FILES, IDENT_ISTIO };
 
 struct ident_opts {
 	enum ident_source source;
@@ -23,13 +24,14 @@ struct ident_opts {
 	/* IDENT_FILES: "<dir>/<ns>.<sa>.{cert,key}.pem" and "<dir>/root-cert.pem", reread on
 	 * change (inotify). */
 	const char *files_dir;
-	uint64_t ttl_s; /* life of an issued certificate */
+	const struct grpc_channel_opts *istio; /* IDENT_ISTIO: see ident/istio.h */
+	uint64_t ttl_s; /* life of an issued certificate; from istiod it may be another one */
 };
 
 int ident_store_new(struct loop *control, const struct ident_opts *o, struct errbuf *err,
 		    struct ident_store **ret);
 void ident_store_free(struct ident_store **s);
-/* Counted: one want per pod. Fetches at once. */
+/* Counted: one want per pod. Fetches at once; from istiod the certificate comes later. */
 int ident_want(struct ident_store *s, const char *uri);
 void ident_forget(struct ident_store *s, const char *uri);
 /* Any thread: the current identity with a reference for the caller, NULL if there is none or
