@@ -53,24 +53,72 @@ static void print_head(const struct page *p)
 	       get_num(p->reply, "pid"));
 }
 
-static void print_mesh(const struct page *p)
+/* A line below another one, for what is wrong. */
+static void print_wrong(const struct page *p, enum colour colour, const char *text)
 {
-	const json_t *mesh = json_object_get(p->reply, "mesh");
-	const char *error = get_text(mesh, "last_error");
+	print_label(p, "");
+	print_in(p, colour, text);
+	printf("\n");
+}
+
+static void print_file(const struct page *p, const json_t *mesh)
+{
 	char buf[24];
 
 	print_label(p, "Mesh file");
 	out_safe(stdout, get_text(mesh, "path"));
 	printf(", version %.0f, applied %s, %.0f rejected\n", get_num(mesh, "version"),
 	       human_since(buf, get_num(mesh, "last_applied_s")), get_num(mesh, "rejected"));
-	if (error[0]) {
-		print_label(p, "");
-		print_in(p, COLOUR_RED, "BROKEN, the last good state is in force");
-		printf("\n");
-		print_label(p, "");
-		print_in(p, COLOUR_RED, error);
-		printf("\n");
+	if (!get_text(mesh, "last_error")[0])
+		return;
+	print_wrong(p, COLOUR_RED, "BROKEN, the last good state is in force");
+	print_wrong(p, COLOUR_RED, get_text(mesh, "last_error"));
+}
+
+static void print_istiod(const struct page *p, const json_t *mesh)
+{
+	const json_t *istiod = json_object_get(mesh, "istiod");
+	double refused = get_num(istiod, "rejected_now");
+	bool connected = get_true(istiod, "connected");
+	const char *peer = get_text(istiod, "peer");
+	char buf[24], text[64];
+
+	print_label(p, "Mesh from");
+	printf("istiod ");
+	out_safe(stdout, get_text(istiod, "server"));
+	if (connected && strcmp(peer, get_text(istiod, "server")) != 0) {
+		printf(" (");
+		out_safe(stdout, peer);
+		printf(")");
 	}
+	printf(", %s", connected ? "connected " : "");
+	if (!connected)
+		print_in(p, COLOUR_RED, "NOT CONNECTED since ");
+	printf("%s\n", human_since(buf, get_num(istiod, "since_s")));
+	if (!connected)
+		print_wrong(p, COLOUR_RED, get_text(istiod, "error"));
+	print_label(p, "");
+	printf("version %.0f, applied %s%s\n", get_num(mesh, "version"),
+	       human_since(buf, get_num(mesh, "last_applied_s")),
+	       !connected && get_num(mesh, "applied") > 0 ? ", in force while istiod is away" : "");
+	if (get_text(mesh, "last_error")[0])
+		print_wrong(p, COLOUR_RED, get_text(mesh, "last_error"));
+	if (refused > 0) {
+		snprintf(text, sizeof(text),
+			 "%.0f refused, at most older versions are in force; last:", refused);
+		print_wrong(p, COLOUR_RED, text);
+		print_wrong(p, COLOUR_RED, get_text(istiod, "rejection"));
+	}
+}
+
+static void print_mesh(const struct page *p)
+{
+	const json_t *mesh = json_object_get(p->reply, "mesh");
+
+	if (json_object_get(mesh, "istiod"))
+		print_istiod(p, mesh);
+	else
+		print_file(p, mesh);
 	print_label(p, "Mesh");
 	printf("%.0f workloads, %.0f services, %.0f policies\n", get_num(mesh, "workloads"),
 	       get_num(mesh, "services"), get_num(mesh, "policies"));

@@ -11,6 +11,7 @@
 
 #include "weft/event.h"
 #include "conn/conn.h"
+#include "daemon/istiod.h"
 #include "daemon/opts.h"
 #include "feed/file.h"
 #include "io/loop.h"
@@ -66,8 +67,9 @@ struct daemon {
 	struct drops *drops;
 	struct pods *pods;
 	struct mesh *mesh;
-	struct feed_file *feed;
+	struct feed_file *feed; /* NULL: the mesh comes from istiod */
 	struct feed_defaults feed_defaults;
+	struct istiod istiod;
 	struct ctl *ctl;
 	struct pages *pages;
 	struct conn_shared shared;

@@ -2,7 +2,7 @@
 /*
  * weftd: options, limits, signals, the control loop. What it is made of stands in wire.c.
  *   SIGTERM, SIGINT  end: connections are reset, enrolled pods fail closed, hooks stay
- *   SIGHUP           reopen the access log, read the mesh file again
+ *   SIGHUP           reopen the access log, read the mesh file again or connect to istiod again
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,11 +34,14 @@ static void on_signal(void *arg, uint32_t events)
 	(void)events;
 	while (read(d->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
-			log_info("SIGHUP: access log reopened, mesh file read again");
+			log_info("SIGHUP: access log reopened, mesh file read again, or connection to "
+				 "istiod made anew");
 			if (d->access)
 				access_reopen_any(d->access);
 			if (d->feed)
 				feed_file_reload(d->feed);
+			if (d->istiod.xds)
+				xds_reconnect(d->istiod.xds);
 			continue;
 		}
 		log_info("signal %u, stopping", si.ssi_signo);

@@ -3,6 +3,7 @@
 #include "daemon/optkey.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 
@@ -15,7 +16,8 @@ static int set_text(const struct optkey *k, struct opts *o, struct str text, str
 	if (text.n == 0 && k->kind != KEY_TEXT_OR_NONE)
 		return errbuf_set(err, -EINVAL, "must not be empty");
 	for (size_t i = 0; i < text.n; i++)
-		if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
+		if (((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f) &&
+		    (k->kind != KEY_PEM || !strchr("\r\n", text.p[i])))
 			return errbuf_set(err, -EINVAL, "has a control character");
 	if (k->kind == KEY_PATH && text.p[0] != '/')
 		return errbuf_set(err, -EINVAL, "\"%.*s\" is not an absolute path", STR_FMT(text));
@@ -99,14 +101,18 @@ int optkey_set(const struct optkey *k, struct opts *o, struct str text, struct e
 	}
 }
 
-/* Always in quotes: then nothing in it can be taken for YAML. Control characters cannot be. */
+/* Always in quotes: then nothing in it can be taken for YAML. Of control characters there are
+ * only the line ends of PEM. */
 static void print_quoted(const char *z, FILE *f)
 {
 	fputc('"', f);
 	for (; *z; z++) {
 		if (*z == '"' || *z == '\\')
 			fputc('\\', f);
-		fputc(*z, f);
+		if (*z == '\n' || *z == '\r')
+			fputs(*z == '\n' ? "\\n" : "\\r", f);
+		else
+			fputc(*z, f);
 	}
 	fputc('"', f);
 }
@@ -144,7 +150,10 @@ void optkey_print(const struct optkey *k, const struct opts *o, FILE *f)
 		print_quoted(k->words[*(const uint32_t *)at], f);
 		break;
 	default:
-		print_quoted(*(char *const *)at, f);
+		if (k->secret && **(char *const *)at && !strchr("./", **(char *const *)at))
+			fputs("\"(not shown)\"", f);
+		else
+			print_quoted(*(char *const *)at, f);
 		break;
 	}
 }

@@ -12,6 +12,7 @@
 enum optkey_kind {
 	KEY_TEXT,     /* not empty */
 	KEY_TEXT_OR_NONE, /* "" is a value */
+	KEY_PEM,      /* not empty; may be lines of PEM */
 	KEY_PATH,     /* absolute */
 	KEY_NUMBER,   /* uint32_t, min..max */
 	KEY_PORT,     /* uint16_t */
@@ -28,8 +29,11 @@ struct optkey {
 	const char *help;
 	uint32_t min, max;
 	const char *const *words; /* NULL-terminated */
+	/* Further names in the environment, those that ztunnel has; WEFT_<KEY> wins, then the first. */
+	const char *env[2];
 	/* More about one text value; NULL: anything goes. */
 	int (*check)(const char *text, struct errbuf *err);
+	bool secret; /* printed only if it is a path */
 };
 
 /* Sets the member; -EINVAL with the sentence (without source and key) in err, else 0, -ENOMEM. */
@@ -46,7 +50,8 @@ static inline char **optkey_text(const struct optkey *k, struct opts *o)
 
 static inline bool optkey_is_text(const struct optkey *k)
 {
-	return k->kind == KEY_TEXT || k->kind == KEY_TEXT_OR_NONE || k->kind == KEY_PATH;
+	return k->kind == KEY_TEXT || k->kind == KEY_TEXT_OR_NONE || k->kind == KEY_PATH ||
+	       k->kind == KEY_PEM;
 }
 
 /* Defaults that depend on the machine; malloc'ed, NULL when out of memory or when there is

@@ -17,6 +17,7 @@
 #include "base/own.h"
 #include "codec/yaml.h"
 #include "daemon/optkey.h"
+#include "h2/grpc.h"
 #include "ident/ca.h"
 #include "io/tcp.h"
 
@@ -24,7 +25,7 @@
 
 static const char *const guard_words[] = { "auto", "xdp", "tcx", "off", NULL };
 static const char *const same_node_words[] = { "direct", "mtls", NULL };
-static const char *const certificates_words[] = { "ca", "files", NULL };
+static const char *const certificates_words[] = { "ca", "files", "istio", NULL };
 static const char *const aead_words[] = { "auto", "ipsec-mb", "openssl", NULL };
 static const char *const format_words[] = { "text", "json", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", NULL };
@@ -80,14 +81,59 @@ static int check_congestion(const char *text, struct errbuf *err)
 	return 0;
 }
 
+static int check_server(const char *text, struct errbuf *err)
+{
+	struct grpc_server server;
+
+	return text[0] ? grpc_server_parse(text, OPTS_ISTIOD_PORT, err, &server) : 0;
+}
+
+/* It becomes a header of HTTP. */
+static int check_cluster(const char *text, struct errbuf *err)
+{
+	for (const char *c = text; *c; c++)
+		if ((unsigned char)*c >= 0x7f)
+			return errbuf_set(err, -EINVAL, "\"%s\" is not plain ASCII", text);
+	return 0;
+}
+
 #define AT(member) .at = offsetof(struct opts, member)
 
 /* clang-format off */
 static const struct optkey keys[] = {
-	{ "node", KEY_TEXT, AT(node), .check = ca_check_node,
-	  .help = "name of this node in the mesh file; default: host name" },
+	{ "node", KEY_TEXT, AT(node), .check = ca_check_node, .env = { "NODE_NAME" },
+	  .help = "name of this node in the mesh; default: host name" },
 	{ "mesh_file", KEY_TEXT, AT(mesh_file), .def = "/etc/weft/mesh.yaml",
-	  .help = "workloads, services, policies" },
+	  .help = "workloads, services, policies; not read when xds_address is set" },
+	{ "xds_address", KEY_TEXT_OR_NONE, AT(xds_address), .def = "", .check = check_server,
+	  .env = { "XDS_ADDRESS" },
+	  .help = "istiod, host:port: the mesh comes from there; empty: from mesh_file" },
+	{ "xds_root_ca", KEY_PEM, AT(xds_root_ca), .def = OPTS_ISTIO_ROOT,
+	  .env = { "XDS_ROOT_CA" }, .help = "PEM file, PEM text or SYSTEM, to check istiod against" },
+	{ "xds_alt_hostname", KEY_TEXT_OR_NONE, AT(xds_alt_hostname), .def = "",
+	  .env = { "ALT_XDS_HOSTNAME" }, .help = "another name istiod's certificate may have" },
+	{ "ca_address", KEY_TEXT_OR_NONE, AT(ca_address), .def = "", .check = check_server,
+	  .env = { "CA_ADDRESS" },
+	  .help = "with certificates: istio, host:port; empty: xds_address" },
+	{ "ca_root_ca", KEY_PEM, AT(ca_root_ca), .def = OPTS_ISTIO_ROOT, .env = { "CA_ROOT_CA" },
+	  .help = "as xds_root_ca, for ca_address" },
+	{ "ca_alt_hostname", KEY_TEXT_OR_NONE, AT(ca_alt_hostname), .def = "",
+	  .env = { "ALT_CA_HOSTNAME" }, .help = "another name the CA's certificate may have" },
+	{ "auth_token", KEY_TEXT_OR_NONE, AT(auth_token),
+	  .def = "/var/run/secrets/tokens/istio-token", .env = { "AUTH_TOKEN" },
+	  .secret = true,
+	  .help = "for istiod and CA: path of a file, or the token itself; empty: none" },
+	{ "network", KEY_TEXT_OR_NONE, AT(network), .def = "",
+	  .env = { "ISTIO_META_NETWORK", "NETWORK" },
+	  .help = "of this node, where a mesh has several" },
+	{ "pod_name", KEY_TEXT_OR_NONE, AT(pod_name), .def = "", .env = { "POD_NAME" },
+	  .help = "the pod that weftd runs in, for istiod" },
+	{ "pod_namespace", KEY_TEXT_OR_NONE, AT(pod_namespace), .def = "",
+	  .env = { "POD_NAMESPACE" }, .help = "of that pod" },
+	{ "service_account", KEY_TEXT_OR_NONE, AT(service_account), .def = "",
+	  .env = { "SERVICE_ACCOUNT" }, .help = "of that pod" },
+	{ "instance_ip", KEY_TEXT_OR_NONE, AT(instance_ip), .def = "", .env = { "INSTANCE_IP" },
+	  .help = "of that pod" },
 	{ "run_dir", KEY_PATH, AT(run_dir), .def = "/run/weft", .check = check_run_dir,
 	  .help = "control socket and enrolment state" },
 	{ "pin_dir", KEY_PATH, AT(pin_dir),
@@ -104,16 +150,19 @@ static const struct optkey keys[] = {
 	  .help = "path between pods of this node" },
 	{ "tunnel_connections", KEY_NUMBER, AT(tunnel_connections), .def = "0", .max = 1000000000,
 	  .help = "connections that a tunnel carries before another takes over; 0: no limit" },
-	{ "certificates", KEY_WORD, AT(certificates), .def = "ca", .words = certificates_words,
-	  .help = "embedded CA, or files somebody else renews" },
+	{ "certificates", KEY_WORD, AT(certificates), .words = certificates_words,
+	  .help = "embedded CA, files somebody else renews, or from istiod (or istio-csr); "
+		  "default: istio with xds_address, else ca" },
 	{ "certificates_dir", KEY_TEXT, AT(certificates_dir), .def = "/etc/weft/ca",
 	  .help = "of the CA, or of the files" },
 	{ "certificate_ttl", KEY_DURATION, AT(certificate_ttl_ns), .def = "24h",
-	  .min = 2, .max = 365 * DAY_S, .help = "life of an issued certificate" },
+	  .min = 2, .max = 365 * DAY_S, .env = { "SECRET_TTL" },
+	  .help = "life of an issued certificate" },
 	{ "trust_domain", KEY_TEXT, AT(trust_domain), .def = "cluster.local",
-	  .check = ca_check_trust_domain, .help = "of this mesh" },
-	{ "cluster", KEY_TEXT, AT(cluster), .def = "Kubernetes",
-	  .help = "name for labels where the mesh file gives none" },
+	  .check = ca_check_trust_domain, .env = { "TRUST_DOMAIN" }, .help = "of this mesh" },
+	{ "cluster", KEY_TEXT, AT(cluster), .def = "Kubernetes", .check = check_cluster,
+	  .env = { "ISTIO_META_CLUSTER_ID", "CLUSTER_ID" },
+	  .help = "name of this one: for istiod, and for labels where the mesh file gives none" },
 	{ "metrics_port", KEY_PORT, AT(metrics_port), .def = "15020",
 	  .help = "/metrics and /stats/prometheus" },
 	{ "ready_port", KEY_PORT, AT(ready_port), .def = "15021", .help = "/healthz/ready" },
@@ -233,25 +282,42 @@ static int read_file(struct opts *o, const char *path, bool required, struct err
 	return r;
 }
 
+static int read_variable(struct opts *o, size_t i, const char *name, struct errbuf *err)
+{
+	const char *value = getenv(name);
+	int r = value ? set_from(o, i, str_of(value), name, err) : 0;
+
+	return r < 0 ? r : value != NULL;
+}
+
+/* The key's own variable, or one of the names that ztunnel has for it. */
+static int read_variables(struct opts *o, size_t i, struct errbuf *err)
+{
+	char name[64];
+	size_t n = (size_t)snprintf(name, sizeof(name), "WEFT_%s", keys[i].name);
+	int r;
+
+	for (size_t k = 0; k < n; k++)
+		if (name[k] >= 'a' && name[k] <= 'z')
+			name[k] = (char)(name[k] - 'a' + 'A');
+	r = read_variable(o, i, name, err);
+	for (size_t k = 0; r == 0 && k < ARRAY_LEN(keys[i].env) && keys[i].env[k]; k++)
+		r = read_variable(o, i, keys[i].env[k], err);
+	return r < 0 ? r : 0;
+}
+
 static int read_environment(struct opts *o, struct errbuf *err)
 {
-	for (size_t i = 0; i < OPTS_KEYS; i++) {
-		char name[64];
-		const char *value;
-		size_t n = (size_t)snprintf(name, sizeof(name), "WEFT_%s", keys[i].name);
-		int r;
+	const char *on_demand = getenv("XDS_ON_DEMAND");
+	bool yes = false;
+	int r = 0;
 
-		for (size_t k = 0; k < n; k++)
-			if (name[k] >= 'a' && name[k] <= 'z')
-				name[k] = (char)(name[k] - 'a' + 'A');
-		value = getenv(name);
-		if (!value)
-			continue;
-		r = set_from(o, i, str_of(value), name, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	if (on_demand && str_to_bool(str_of(on_demand), &yes) == 0 && yes)
+		return errbuf_set(err, -EINVAL, "XDS_ON_DEMAND is not supported, weftd always takes "
+						"the whole mesh: unset it");
+	for (size_t i = 0; r == 0 && i < OPTS_KEYS; i++)
+		r = read_variables(o, i, err);
+	return r;
 }
 
 /* Flags wait until file and environment are read, because --config comes with them. */
@@ -343,6 +409,8 @@ static char *computed(const struct opts *o, const char *key)
 		return default_node();
 	if (strcmp(key, "workers") == 0)
 		return default_workers();
+	if (strcmp(key, "certificates") == 0)
+		return str_dup(o->xds_address[0] ? STR("istio") : STR("ca"));
 	if (strcmp(key, "pin_dir") == 0)
 		return default_pin_dir(o->node);
 	if (strcmp(key, "cgroup") == 0) {
@@ -357,7 +425,7 @@ static char *computed(const struct opts *o, const char *key)
 	return dev ? dev : str_dup(STR("none"));
 }
 
-/* Only what no source gave; node is before pin_dir in the table. */
+/* Only what no source gave; node is before pin_dir in the table, xds_address before certificates. */
 static int fill_defaults(struct opts *o, struct errbuf *err)
 {
 	for (size_t i = 0; i < OPTS_KEYS; i++) {
@@ -418,6 +486,15 @@ static int check_ports(const struct opts *o, struct errbuf *err)
 	return 0;
 }
 
+static int check_istio(const struct opts *o, struct errbuf *err)
+{
+	if (o->certificates == OPTS_CERTS_ISTIO && !o->xds_address[0] && !o->ca_address[0])
+		return errbuf_set(err, -EINVAL, "%s: certificates from istio need its address: set "
+				  "ca_address or xds_address",
+				  source_of(o, &o->certificates));
+	return 0;
+}
+
 int opts_parse(int argc, char **argv, struct opts *ret, struct errbuf *err)
 {
 	cleanup_with(own_opts) struct opts o = { 0 };
@@ -439,6 +516,8 @@ int opts_parse(int argc, char **argv, struct opts *ret, struct errbuf *err)
 		r = fill_defaults(&o, err);
 	if (r == 0)
 		r = check_ports(&o, err);
+	if (r == 0)
+		r = check_istio(&o, err);
 	if (r < 0)
 		return r;
 	o.action = f.check ? OPTS_CHECK : OPTS_RUN;
@@ -474,7 +553,7 @@ void opts_help(FILE *f)
 		if (keys[i].kind == KEY_WORD)
 			fprintf(f, " (%s)", optkey_domain(&keys[i], domain, sizeof(domain)));
 		if (keys[i].def)
-			fprintf(f, "; default: %s", keys[i].def);
+			fprintf(f, "; default: %s", keys[i].def[0] ? keys[i].def : "none");
 		fputc('\n', f);
 	}
 }

@@ -13,17 +13,19 @@
 #include "base/log.h"
 
 #define OPTS_FILE_DEFAULT "/etc/weft/weft.yaml"
+#define OPTS_ISTIO_ROOT "/var/run/secrets/istio/root-cert.pem"
+#define OPTS_ISTIOD_PORT 15012
 
 /* What the command line asks for. */
 enum opts_action { OPTS_RUN, OPTS_CHECK, OPTS_HELP, OPTS_VERSION };
 
 enum opts_guard { OPTS_GUARD_AUTO, OPTS_GUARD_XDP, OPTS_GUARD_TCX, OPTS_GUARD_OFF, OPTS_GUARD_MAX };
 enum opts_same_node { OPTS_DIRECT, OPTS_MTLS, OPTS_SAME_NODE_MAX };
-enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_MAX };
+enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_ISTIO, OPTS_CERTS_MAX };
 enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEAD_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 26
+#define OPTS_KEYS 38
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -40,6 +42,12 @@ struct opts {
 	char *cluster;
 	char *access_log; /* "-", "off" or a path */
 	char *local_congestion; /* "": the system's */
+	char *xds_address; /* "": the mesh file */
+	char *xds_root_ca, *ca_root_ca; /* path, PEM text or "SYSTEM" */
+	char *xds_alt_hostname, *ca_alt_hostname; /* "": none */
+	char *ca_address; /* "": that of xds */
+	char *auth_token; /* path or the token; "": none */
+	char *network, *pod_name, *pod_namespace, *service_account, *instance_ip;
 
 	uint32_t workers;
 	uint32_t tunnel_connections; /* 0: no limit */

@@ -249,13 +249,31 @@ static void write_process(struct prom *w, double pods)
 	prom_u64(w, 1);
 }
 
-static void write_daemon(struct daemon *d, struct prom *w)
+struct mesh_count {
+	uint64_t applied, rejected;
+};
+
+static void count_mesh(struct daemon *d, struct mesh_count *ret)
 {
 	struct feed_file_status fs;
+	struct xds_status xs;
+
+	if (d->feed) {
+		feed_file_status(d->feed, &fs);
+		*ret = (struct mesh_count){ fs.applied, fs.rejected };
+	} else if (d->istiod.xds) {
+		xds_status(d->istiod.xds, &xs);
+		*ret = (struct mesh_count){ xs.applied, xs.failed };
+	}
+}
+
+static void write_daemon(struct daemon *d, struct prom *w)
+{
+	struct mesh_count mesh = { 0 };
 	struct tunnel_sum t = { 0 };
 	double pods = 0;
 
-	feed_file_status(d->feed, &fs);
+	count_mesh(d, &mesh);
 	pods_each(d->pods, count_pod, &pods);
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		worker_call(&d->worker[i], sum_tunnels, &t);
@@ -266,10 +284,12 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	one(w, "weft_tunnel_streams", PROM_GAUGE, "connections inside the tunnels", t.streams);
 	family(w, "weft_certificate_expiry_seconds", PROM_GAUGE, "until the certificate ends");
 	ident_each(d->ident, cert_expiry, w);
-	one(w, "weft_mesh_applied", PROM_COUNTER, "versions of the mesh file applied",
-	    (double)fs.applied);
-	one(w, "weft_mesh_rejected", PROM_COUNTER, "versions of the mesh file refused",
-	    (double)fs.rejected);
+	one(w, "weft_mesh_applied", PROM_COUNTER, "versions of the mesh applied",
+	    (double)mesh.applied);
+	one(w, "weft_mesh_rejected", PROM_COUNTER, "versions of the mesh refused",
+	    (double)mesh.rejected);
+	if (d->istiod.xds)
+		istiod_metrics(d, w);
 	one(w, "weft_enforce_seconds", PROM_GAUGE,
 	    "until every live connection had felt the last change of mesh or pods",
 	    (double)d->enforce_ns / 1e9);

@@ -45,7 +45,8 @@ bool daemon_ready(struct daemon *d, char *buf, size_t cap)
 
 	buf[0] = '\0';
 	if (!d->first_apply)
-		n += (size_t)snprintf(buf + n, cap - n, "mesh file");
+		n += (size_t)snprintf(buf + n, cap - n, "%s",
+				      d->istiod.xds ? "istiod" : "mesh file");
 	ident_each(d->ident, count_cert, &c);
 	if (c.pending + c.failed && n < cap)
 		snprintf(buf + n, cap - n, "%scertificates", n ? ", " : "");
@@ -58,13 +59,18 @@ static json_t *status_mesh(struct daemon *d)
 	struct feed_file_status fs;
 	json_t *j = json_object();
 
-	feed_file_status(d->feed, &fs);
-	json_object_set_new(j, "path", view_text(fs.path));
+	json_object_set_new(j, "source", json_string(d->istiod.xds ? "istiod" : "file"));
+	if (d->istiod.xds) {
+		istiod_view(d, j);
+	} else {
+		feed_file_status(d->feed, &fs);
+		json_object_set_new(j, "path", view_text(fs.path));
+		set_int(j, "applied", fs.applied);
+		set_int(j, "rejected", fs.rejected);
+		set_int(j, "last_applied_s", fs.last_applied_s);
+		json_object_set_new(j, "last_error", view_text(fs.last_error));
+	}
 	set_int(j, "version", s->version);
-	set_int(j, "applied", fs.applied);
-	set_int(j, "rejected", fs.rejected);
-	set_int(j, "last_applied_s", fs.last_applied_s);
-	json_object_set_new(j, "last_error", view_text(fs.last_error));
 	set_int(j, "workloads", s->n_workloads);
 	set_int(j, "services", s->n_services);
 	set_int(j, "policies", s->n_policies);
@@ -358,7 +364,11 @@ static json_t *on_reload(void *arg, const json_t *req, struct errbuf *err)
 	struct feed_file_status fs;
 
 	(void)req;
-	(void)err;
+	if (d->istiod.xds) {
+		errbuf_set(err, -EINVAL, "there is no mesh file to read again, the mesh comes from "
+					 "istiod, which tells by itself what has changed");
+		return NULL;
+	}
 	feed_file_reload(d->feed);
 	feed_file_status(d->feed, &fs);
 	return json_pack("{s:b, s:o}", "applied", fs.last_error[0] == '\0', "error",

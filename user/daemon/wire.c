@@ -109,6 +109,7 @@ static void on_mesh_apply(void *arg, const struct snap *s)
 		d->first_apply = true;
 	}
 	take_effect(d);
+	istiod_prefetch(d, s);
 	daemon_trim_later(d); /* applying touches much that traffic does not */
 }
 
@@ -138,8 +139,11 @@ static int start_kernel(struct daemon *d, struct errbuf *err)
 
 static int start_identity(struct daemon *d, struct errbuf *err)
 {
+	static const enum ident_source source[] = { [OPTS_CERTS_CA] = IDENT_CA,
+						    [OPTS_CERTS_FILES] = IDENT_FILES,
+						    [OPTS_CERTS_ISTIO] = IDENT_ISTIO };
 	const struct ident_opts io = {
-		.source = d->opts.certificates == OPTS_CERTS_FILES ? IDENT_FILES : IDENT_CA,
+		.source = source[d->opts.certificates], .istio = &d->istiod.ca,
 		.ca_dir = d->opts.certificates_dir, .files_dir = d->opts.certificates_dir,
 		.node = d->opts.node, .ttl_s = d->opts.certificate_ttl_ns / NS_PER_S,
 	};
@@ -171,6 +175,14 @@ static int start_pods(struct daemon *d)
 	int r = pods_new(&po, &d->pods);
 
 	return r < 0 ? r : mesh_new(d->kern, d->model, d->pods, d->loop, d->opts.node, &d->mesh);
+}
+
+static int start_feed(struct daemon *d, struct errbuf *err)
+{
+	if (d->opts.xds_address[0])
+		return istiod_start(d, on_mesh_apply, err);
+	return feed_file_start_with(d->loop, d->model, d->opts.mesh_file, &d->feed_defaults,
+				    on_mesh_apply, d, &d->feed);
 }
 
 static char *admin_get(void *arg, const char *path)
@@ -235,6 +247,8 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	if (r == 0)
 		r = model_new(&d->model);
 	if (r == 0)
+		r = istiod_prepare(d, err);
+	if (r == 0)
 		r = start_identity(d, err);
 	if (r == 0)
 		r = start_reports(d, err);
@@ -259,8 +273,7 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	if (r == 0)
 		r = kern_events_start(d->kern, d->loop, on_kernel_event, d);
 	if (r == 0)
-		r = feed_file_start_with(d->loop, d->model, d->opts.mesh_file, &d->feed_defaults,
-					 on_mesh_apply, d, &d->feed);
+		r = start_feed(d, err);
 	return r < 0 ? r : start_admin(d, err);
 }
 
@@ -269,11 +282,14 @@ void daemon_stop(struct daemon *d)
 	pages_stop(&d->pages);
 	ctl_stop(&d->ctl);
 	feed_file_stop(&d->feed);
+	istiod_stop(d);
 	workers_stop(d);
 	mesh_free(&d->mesh);
 	pods_free(&d->pods);
 	access_close(&d->access);
+	istiod_forget(d);
 	ident_store_free(&d->ident);
+	istiod_fini(d);
 	timer_cancel(&d->stats_off);
 	timer_cancel(&d->trim);
 	kern_close(&d->kern);
