@@ -53,6 +53,7 @@ static int teardown(void **state)
 	grpc_call_cancel(&x->call);
 	grpc_channel_free(&x->channel);
 	xds_push_reset(&x->push);
+	xds_clean(x);
 	xds_store_fini(&x->store);
 	xds_decoder_fini(&x->decoder);
 	intern_free(&x->decoder.strings);
@@ -79,6 +80,20 @@ static void put_workload(struct pb_writer *w, const char *name, const char *uid,
 	pb_end(w, address);
 	pb_end(w, any);
 	pb_put_text(w, 3, name);
+	pb_end(w, res);
+}
+
+static void put_policy(struct pb_writer *w, const char *name)
+{
+	size_t res = pb_begin(w, 2), any, policy;
+
+	any = pb_begin(w, 2);
+	pb_put_text(w, 1, xds_type_url[XDS_AUTHORIZATION]);
+	policy = pb_begin(w, 2);
+	pb_put_text(w, 1, name);
+	pb_put_text(w, 2, "ns");
+	pb_end(w, policy);
+	pb_end(w, any);
 	pb_end(w, res);
 }
 
@@ -217,6 +232,43 @@ static void bad_resources_are_refused_by_name_and_their_older_versions_stay(void
 	good(x, "a", "v3");
 	assert_int_equal(xds_store_refused(&x->store), 1); /* d */
 	assert_string_equal(held(x, "a")->version, "v3");
+}
+
+static void only_what_has_changed_is_applied(void **state)
+{
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+
+	good(x, "a", "v1");
+	assert_true(x->dirty && !x->only_policies); /* the first answer */
+	xds_clean(x);
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	assert_false(x->dirty);
+	/* a policy */
+	put_tail(&w, XDS_AUTHORIZATION, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	xds_clean(x);
+	put_policy(&w, "p");
+	put_tail(&w, XDS_AUTHORIZATION, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	assert_true(x->dirty && x->only_policies);
+	assert_int_equal(x->policies.n, 1);
+	assert_string_equal(x->policies.p[0], "ns/p");
+	/* and a workload as well */
+	good(x, "a", "v2");
+	assert_true(x->dirty && !x->only_policies);
+	xds_clean(x);
+	pb_put_text(&w, 6, "ns/p");
+	pb_put_text(&w, 6, "ns/unheard-of");
+	put_tail(&w, XDS_AUTHORIZATION, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	assert_true(x->dirty && x->only_policies);
+	assert_int_equal(x->policies.n, 1);
 }
 
 static void removals_come_before_what_the_same_message_brings(void **state)
@@ -388,6 +440,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_good_message_is_kept_and_acknowledged),
 		TEST(bad_resources_are_refused_by_name_and_their_older_versions_stay),
+		TEST(only_what_has_changed_is_applied),
 		TEST(removals_come_before_what_the_same_message_brings),
 		TEST(a_message_that_breaks_off_counts_for_nothing),
 		TEST(a_message_without_nonce_or_type_ends_the_stream),

@@ -26,6 +26,16 @@ int apply_input(struct applier *a, struct model_input *in, struct errbuf *err)
 	return r;
 }
 
+int apply_policies(struct applier *a, struct policy_change *change, size_t n, struct errbuf *err)
+{
+	struct snap *s = NULL;
+	int r = model_build_policies(a->model, change, n, err, &s);
+
+	if (r == 0)
+		apply_snap(a, s);
+	return r;
+}
+
 void applier_fini(struct applier *a)
 {
 	task_cancel(&a->applied);

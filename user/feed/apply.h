@@ -21,4 +21,6 @@ struct applier {
 void apply_snap(struct applier *a, struct snap *s);
 /* Both steps. Takes the objects in *in, also on failure. */
 int apply_input(struct applier *a, struct model_input *in, struct errbuf *err);
+/* The same for some policies; takes them, see model_build_policies(). */
+int apply_policies(struct applier *a, struct policy_change *change, size_t n, struct errbuf *err);
 void applier_fini(struct applier *a);

@@ -38,23 +38,46 @@ static void stream_start(void *arg);
 
 /* ---- applying ---- */
 
+static int apply_all(struct xds *x, struct errbuf *err)
+{
+	struct model_input in = { 0 };
+	int r = xds_store_input(&x->store, x->o.node, &in);
+
+	return r < 0 ? r : apply_input(&x->applier, &in, err);
+}
+
+/* Only some policies: the rest of the mesh is shared with what is in force. */
+static int apply_changed(struct xds *x, struct errbuf *err)
+{
+	_free_ struct policy_change *change = calloc(x->policies.n + 1, sizeof(*change));
+	size_t n = 0;
+
+	if (!change)
+		return -ENOMEM;
+	vec_for_each(name, &x->policies) {
+		struct xds_resource *r = xds_store_find(&x->store, XDS_AUTHORIZATION, str_of(*name));
+
+		change[n++] = (struct policy_change){ .policy = r ? policy_get(r->obj.policy) : NULL,
+						      .key = *name };
+	}
+	return apply_policies(&x->applier, change, n, err);
+}
+
 static void apply_now(void *arg)
 {
 	struct xds *x = arg;
-	struct model_input in = { 0 };
 	struct errbuf err = { 0 };
 	uint64_t begin = clock_mono_ns();
-	int r = xds_store_input(&x->store, x->o.node, &in);
+	int r = x->only_policies && x->status.applied ? apply_changed(x, &err) : apply_all(x, &err);
 
-	if (r == 0)
-		r = apply_input(&x->applier, &in, &err);
 	x->applied_ns = clock_mono_ns();
 	x->status.apply_ns = x->applied_ns - begin;
-	x->dirty = false;
+	xds_clean(x);
 	x->lacks_since_ns = 0;
 	x->status.apply_error[0] = '\0';
 	if (r < 0) {
 		x->status.failed++;
+		x->dirty = true; /* all of it is tried again with the next change */
 		snprintf(x->status.apply_error, sizeof(x->status.apply_error), "%s",
 			 err.text[0] ? err.text : log_strerror(r));
 		log_error("%s; the mesh stays as it was", x->status.apply_error);
@@ -260,6 +283,7 @@ void xds_stop(struct xds **px)
 	grpc_call_cancel(&x->call);
 	grpc_channel_free(&x->channel);
 	xds_push_reset(&x->push);
+	xds_clean(x);
 	applier_fini(&x->applier);
 	xds_store_fini(&x->store);
 	xds_decoder_fini(&x->decoder);

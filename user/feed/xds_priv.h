@@ -36,15 +36,23 @@ struct xds {
 	struct timer retry, patience, apply;
 	uint64_t backoff_ns, applied_ns; /* applied_ns: end of the last apply, monotonic */
 	uint32_t message; /* number of the one that is coming in */
-	bool answered_once[XDS_TYPES], dirty;
+	bool answered_once[XDS_TYPES];
+	bool dirty; /* something differs from what is in force, at least... */
+	VEC(char *) policies; /* ...the policies with these names, */
+	bool only_policies; /* and nothing else */
 	uint64_t lacks_since_ns; /* a workload names a policy that we do not have; monotonic, 0 no */
 	struct xds_status status;
 };
+
+/* More than these are as well built anew with everything else. */
+#define XDS_POLICIES_MAX 256
 
 /* xds_push.c: messages. Results below 0 end the stream. */
 int xds_push_bytes(struct xds *x, const void *p, size_t n);
 int xds_push_end(struct xds *x);
 void xds_push_reset(struct xds_push *p);
+/* Everything is in force. */
+void xds_clean(struct xds *x);
 
 /* xds_request.c: what we send. */
 int xds_send_subscribe(struct xds *x, enum xds_type type);

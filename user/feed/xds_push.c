@@ -184,6 +184,31 @@ static enum xds_type type_of_object(const struct xds_object *o)
 	return o->kind == XDS_POLICY ? XDS_AUTHORIZATION : XDS_ADDRESS;
 }
 
+/* A resource has changed. When it is a policy, its name is remembered: a few policies are applied
+ * without building the mesh anew. */
+static void set_dirty(struct xds *x, enum xds_type type, const char *name)
+{
+	char *copy = NULL;
+
+	if (!x->dirty)
+		x->only_policies = true;
+	x->dirty = true;
+	if (type == XDS_AUTHORIZATION && x->only_policies && x->policies.n < XDS_POLICIES_MAX)
+		copy = str_dup(str_of(name));
+	if (copy && vec_push(&x->policies, copy) == 0)
+		return;
+	free(copy);
+	x->only_policies = false;
+}
+
+void xds_clean(struct xds *x)
+{
+	vec_for_each(name, &x->policies)
+		free(*name);
+	vec_fini(&x->policies);
+	x->dirty = x->only_policies = false;
+}
+
 static bool lacks_policy(const struct xds_store *store, const struct xds_object *o)
 {
 	if (o->kind != XDS_WORKLOAD)
@@ -200,7 +225,8 @@ static int commit(struct xds *x, enum xds_type type)
 	int r = 0;
 
 	vec_for_each(name, &p->removed)
-		xds_store_remove(&x->store, type, str_of(*name));
+		if (xds_store_remove(&x->store, type, str_of(*name)))
+			set_dirty(x, type, *name);
 	vec_for_each(res, &p->resources) {
 		if (type_of_object(&(*res)->obj) != type) {
 			log_warn("'%s' came in a message of another type, ignoring",
@@ -209,6 +235,7 @@ static int commit(struct xds *x, enum xds_type type)
 		}
 		if (!x->lacks_since_ns && lacks_policy(&x->store, &(*res)->obj))
 			x->lacks_since_ns = clock_mono_ns();
+		set_dirty(x, type, xds_object_name(&(*res)->obj));
 		r = xds_store_put(&x->store, type, *res);
 		*res = NULL;
 		if (r < 0)
@@ -239,6 +266,8 @@ static void sweep(struct xds *x, enum xds_type type)
 	n = xds_store_sweep(&x->store, type, x->message);
 	if (n)
 		log_info("%zu resources of %s are gone since the last stream", n, xds_type_url[type]);
+	if (n || !x->answered_once[type])
+		set_dirty(x, XDS_ADDRESS, ""); /* whatever it was */
 	x->status.synced[type] = true;
 	x->answered_once[type] = true;
 }
@@ -263,7 +292,6 @@ int xds_push_end(struct xds *x)
 		return r;
 	x->status.messages[p->type]++;
 	sweep(x, p->type);
-	x->dirty = true;
 	return xds_send_ack(x, xds_type_url[p->type], p->nonce, p->n_errors ? p->errors : NULL);
 }
 
