@@ -223,7 +223,7 @@ class World:
     def __init__(self):
         self.changed = threading.Condition()
         self.resources = {ADDRESS: {}, AUTHORIZATION: {}}  # name -> (version, bytes)
-        self.token = ''
+        self.token = None  # nobody is let in before there are orders
         self.loaded = {}
         self.end = (0, '')  # number of the order, status
         self.log = []
@@ -253,7 +253,7 @@ def response(url, nonce, put, removed):
 
 def bearer_ok(world, context):
     got = dict(context.invocation_metadata()).get('authorization', '')
-    return not world.token or got == 'Bearer ' + world.token
+    return world.token == '' or got == f'Bearer {world.token}'
 
 
 class Stream:
@@ -421,7 +421,7 @@ class Drip:
             pass
         for s in (a, b):
             try:
-                s.shutdown(socket.SHUT_RDWR) if not counted else None
+                s.shutdown(socket.SHUT_RD)  # wakes the thread of the other direction
             except OSError:
                 pass
             s.close()

@@ -11,7 +11,6 @@
 mkdir -p "$istiod"
 shop_up
 istiod_start
-expect_ok istiod_says "{\"load\": \"$LAB_DIR/mesh.yaml\"}"
 for node in node1 node2; do
 	istiod_use "$node"
 	expect_ok lab start "$node"

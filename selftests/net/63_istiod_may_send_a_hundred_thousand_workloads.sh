@@ -16,7 +16,6 @@ synced() { xds node1 .synced; }
 
 shop_up
 istiod_start
-expect_ok istiod_says "{\"load\": \"$LAB_DIR/mesh.yaml\"}"
 istiod_use node1
 expect_ok lab start node1
 hold near near web.shop 80

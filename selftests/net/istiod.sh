@@ -3,7 +3,7 @@
 # Scenarios with a control plane, on top of policy.sh and pki.sh: the stand-in istiod.py runs
 # beside the nodes (@fabric) and serves the mesh that the lab has made.
 #
-#   istiod_start             the stand-in, with certificate and token in $istiod
+#   istiod_start [CERT]      the stand-in, with the lab's mesh; certificate and token are in $istiod
 #   istiod_says JSON         one command (see istiod.py); its answer
 #   istiod_seen JQ           true if something in $istiod/log matches; new entries are fetched first
 #   istiod_forget            the log is empty again
@@ -39,7 +39,8 @@ istiod_start() {
 		--key "$istiod/${1:-server}.key" --ca "$istiod" >"$istiod/said" 2>&1 &
 	istiod_pid=$!
 	background+=("$istiod_pid")
-	wait_for 10 istiod_says '{"token": "secret-token"}'
+	# at once: it must not be asked before it has a mesh
+	wait_for 10 istiod_says "{\"load\": \"$LAB_DIR/mesh.yaml\", \"token\": \"secret-token\"}"
 	: >"$istiod/log"
 }
 
