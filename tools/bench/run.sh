@@ -215,7 +215,7 @@ keep_programs() {
 	local name
 	mkdir -p "$WORK" "$out/bin" || die "cannot make $WORK"
 	for name in WEFT WEFTD LOAD RELAY LIMITS; do
-		cp "${!name}" "$out/bin/" || die "cannot copy ${!name}"
+		cp --remove-destination "${!name}" "$out/bin/" || die "cannot copy ${!name}"
 		printf -v "$name" %s "$out/bin/${!name##*/}"
 	done
 }
@@ -443,6 +443,7 @@ prepare() {
 	mkdir -p /run/lock
 	exec 9>"/run/lock/$LAB-bench.lock" || die "cannot write into /run/lock"
 	flock -n 9 || die "another benchmark is running"
+	lab_sweep
 	keep_programs
 	[[ $append ]] || rm -f "$out/raw.jsonl" "$out/errors.log"
 	rm -f "$WORK"/lab-*.up

@@ -296,10 +296,14 @@ void bench_print_aims(const struct bench_run *run, FILE *to)
 		measured += all[i].verdict != AIM_NOT_MEASURED;
 	if (!measured)
 		return;
-	fprintf(to,
-		"\nAgainst the aims: ratios within each repetition, median and interval of the "
-		"median (%.0f %%)\n",
-		stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
+	fprintf(to, "\nAgainst the aims");
+	if (bench_about_int(run, "reps") > 1)
+		fprintf(to,
+			": ratios within each repetition, median and interval of the median (%.0f %%)",
+			stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
+	else
+		fprintf(to, ", by one repetition");
+	fputc('\n', to);
 	while (at < n)
 		at = group_print(all, n, at, to);
 }

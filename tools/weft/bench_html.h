@@ -22,7 +22,7 @@ void page_story(FILE *f, const struct bench_run *run);
 enum {
 	SVG_WIDTH = 600,
 	SVG_LABEL = 92,
-	SVG_NUMBERS = 232,
+	SVG_NUMBERS = 246,
 	SVG_ROW = 24,
 	SVG_BAR = 14,
 	SVG_HEAD = 24

@@ -142,15 +142,19 @@ static void story_aims(FILE *f, const struct bench_run *run, const struct bench_
 {
 	const char *group = NULL;
 
-	fprintf(f,
-		"<h2 id=\"aims\">Against the aims</h2>\n<p class=\"dim\">Each ratio is found within a "
-		"repetition, where both sides were measured one after the other; shown is the median "
-		"of %ld repetitions and between what it lies with %.0f&nbsp;%% confidence. Right of "
-		"the line, in the shaded half, is better than the aim, whether more or less is "
-		"wanted; the ends are 2.5 times better and worse.</p>\n"
-		"<div class=\"scroll\"><table class=\"aims\">\n",
-		bench_about_int(run, "reps"),
-		stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
+	fprintf(f, "<h2 id=\"aims\">Against the aims</h2>\n<p class=\"dim\">Each ratio is found within a "
+		   "repetition, where both sides were measured one after the other; ");
+	if (bench_about_int(run, "reps") > 1)
+		fprintf(f,
+			"shown is the median of %ld repetitions and between what it lies with %.0f&nbsp;%% "
+			"confidence. ",
+			bench_about_int(run, "reps"),
+			stat_coverage((size_t)bench_about_int(run, "reps")) * 100);
+	else
+		fprintf(f, "there is only one, and so nothing is certain. ");
+	fprintf(f, "Right of the line, in the shaded half, is better than the aim, whether more or less "
+		   "is wanted; the ends are 2.5 times better and worse.</p>\n"
+		   "<div class=\"scroll\"><table class=\"aims\">\n");
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].aim->group != group) {
 			fprintf(f, "<tr class=\"group\"><th>");
