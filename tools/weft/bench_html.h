@@ -28,6 +28,9 @@ enum {
 	SVG_HEAD = 24
 };
 
+/* A heading if the row of s, at y, is the first of its place; *place: that of the row before, NULL
+ * at first. Gives where the row goes. */
+double svg_place(FILE *f, const struct bench_series *s, const char **place, double y);
 /* Bars of all modes for one value of a test, grouped by place. */
 void svg_figure(FILE *f, const struct bench_run *run, const char *test, const char *key);
 /* Medians, 99 % and 99.9 % of a test on a logarithmic axis, grouped by place. */

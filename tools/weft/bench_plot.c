@@ -302,12 +302,7 @@ void svg_times(FILE *f, const struct bench_run *run, const char *test)
 	{
 		if (!is_of(s, test, "p50_us"))
 			continue;
-		if (!place || strcmp(place, s->place) != 0) {
-			y += SVG_HEAD;
-			fprintf(f, "<text class=\"place\" x=\"0\" y=\"%.1f\">%s</text>\n", y - 7,
-				bench_place_title(s->place));
-			place = s->place;
-		}
+		y = svg_place(f, s, &place, y);
 		times_row(f, run, s, &t, y);
 		y += SVG_ROW;
 	}
@@ -389,12 +384,7 @@ bool svg_stack(FILE *f, const struct bench_run *run, const char *test)
 	{
 		if (!is_of(s, test, "cpu_s_per_gb"))
 			continue;
-		if (!place || strcmp(place, s->place) != 0) {
-			y += SVG_HEAD;
-			fprintf(f, "<text class=\"place\" x=\"0\" y=\"%.1f\">%s</text>\n", y - 7,
-				bench_place_title(s->place));
-			place = s->place;
-		}
+		y = svg_place(f, s, &place, y);
 		stack_row(f, run, s, (SVG_WIDTH - SVG_LABEL - 60) / max, y);
 		y += SVG_ROW;
 	}

@@ -95,6 +95,16 @@ static void svg_measure(const struct bench_run *run, const char *test, const cha
 	}
 }
 
+double svg_place(FILE *f, const struct bench_series *s, const char **place, double y)
+{
+	if (*place && strcmp(*place, s->place) == 0)
+		return y;
+	*place = s->place;
+	fprintf(f, "<text class=\"place\" x=\"0\" y=\"%.1f\">%s</text>\n", y + SVG_HEAD - 7,
+		bench_place_title(s->place));
+	return y + SVG_HEAD;
+}
+
 void svg_figure(FILE *f, const struct bench_run *run, const char *test, const char *key)
 {
 	const struct bench_value *v = bench_value_of(key);
@@ -111,12 +121,7 @@ void svg_figure(FILE *f, const struct bench_run *run, const char *test, const ch
 	{
 		if (!is_of(s, test, key))
 			continue;
-		if (!place || strcmp(place, s->place) != 0) {
-			y += SVG_HEAD;
-			fprintf(f, "<text class=\"place\" x=\"0\" y=\"%.1f\">%s</text>\n", y - 7,
-				bench_place_title(s->place));
-			place = s->place;
-		}
+		y = svg_place(f, s, &place, y);
 		svg_row(f, run, s, max > 0 ? plot_width / max : 0, y);
 		y += SVG_ROW;
 	}
