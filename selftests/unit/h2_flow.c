@@ -533,7 +533,7 @@ static void an_insane_state_is_not_imported(void **state UNUSED)
 	ss.phase = H2_CLOSED;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), -EINVAL);
 	ss.phase = H2_OPEN;
-	ss.held = 1 << 20;
+	ss.held = H2_STREAM_WINDOW_MAX;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), -EINVAL);
 	ss.held = 0;
 	assert_int_equal(h2_stream_import(&c, &s, &ss), 0);

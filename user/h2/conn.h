@@ -28,7 +28,7 @@
  * stalls never takes from what the others may send.
  */
 #define H2_STREAM_WINDOW (64u << 10)
-#define H2_STREAM_WINDOW_MAX (1u << 20)
+#define H2_STREAM_WINDOW_MAX (4u << 20)
 #define H2_CONN_WINDOW (16u << 20)
 #define H2_MAX_STREAMS 100
 #define H2_HEADERS_MAX 16384
