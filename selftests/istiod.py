@@ -360,7 +360,27 @@ def sign(ca, csr, ttl, uri):
         return out.stdout
 
 
-def create_certificate(world, ca):
+class Signer:
+    """A process of its own that runs openssl: one that has gRPC's threads must not fork."""
+
+    def __init__(self, ca):
+        self.lock = threading.Lock()
+        self.child = subprocess.Popen([sys.executable, __file__, 'sign', ca], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def sign(self, csr, ttl, uri):
+        with self.lock:
+            print(json.dumps([csr.decode(), ttl, uri]), file=self.child.stdin, flush=True)
+            return json.loads(self.child.stdout.readline()).encode()
+
+
+def signer_main(ca):
+    for line in sys.stdin:
+        csr, ttl, uri = json.loads(line)
+        print(json.dumps(sign(ca, csr.encode(), ttl, uri).decode()), flush=True)
+
+
+def create_certificate(world, ca, signer):
     def handle(data, context):
         import grpc
         metadata = first(data, 4)
@@ -376,7 +396,7 @@ def create_certificate(world, ca):
         world.seen(type='ca', identity=who, ttl=ttl, refused=bool(refused))
         if refused or not bearer_ok(world, context):
             context.abort(grpc.StatusCode.UNAUTHENTICATED, 'authentication failure')
-        leaf = sign(ca, first(data, 1), own_ttl or ttl, uri)
+        leaf = signer.sign(first(data, 1), own_ttl or ttl, uri)
         with open(f'{ca}/root-cert.pem', 'rb') as f:
             return msg((1, [leaf, f.read()]))
     return handle
@@ -486,6 +506,7 @@ def control(world, drip, path):
 
 
 def serve(args):
+    signer = Signer(args.ca)
     import grpc
     world = World()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64),
@@ -497,7 +518,7 @@ def serve(args):
         grpc.method_handlers_generic_handler(
             'istio.v1.auth.IstioCertificateService',
             {'CreateCertificate': grpc.unary_unary_rpc_method_handler(
-                create_certificate(world, args.ca))})))
+                create_certificate(world, args.ca, signer))})))
     with open(args.key, 'rb') as key, open(args.cert, 'rb') as cert:
         creds = grpc.ssl_server_credentials([(key.read(), cert.read())])
     if not server.add_secure_port(f'0.0.0.0:{args.port}', creds):
@@ -517,7 +538,12 @@ def main():
     c = sub.add_parser('ctl')
     c.add_argument('socket')
     c.add_argument('order')
+    s = sub.add_parser('sign')  # for serve
+    s.add_argument('ca')
     args = parser.parse_args()
+    if args.what == 'sign':
+        signer_main(args.ca)
+        return
     if args.what == 'serve':
         serve(args)
         return
