@@ -212,15 +212,21 @@ __noinline int guard_any(struct __sk_buff *skb)
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	__u32 ifindex = skb->ifindex;
 	struct packet p = {};
-	struct weft_veth *v;
+	struct weft_veth *v = bpf_map_lookup_elem(&weft_veths, &ifindex);
 	__be16 proto;
-	void *ip = ip_find(data, end, &proto);
+	void *ip;
 
-	if (ip && !is_ip(proto))
-		return TCX_NEXT;
-	v = bpf_map_lookup_elem(&weft_veths, &ifindex);
 	if (!v)
 		return TCX_NEXT;
+	if (v->flags & WEFT_VETH_BARE_IP) {
+		/* There is no ARP; what claims to be something else than IP is in disguise. */
+		proto = skb->protocol;
+		ip = is_ip(proto) ? data : NULL;
+	} else {
+		ip = ip_find(data, end, &proto);
+		if (ip && !is_ip(proto))
+			return TCX_NEXT;
+	}
 	if (!ip || packet_parse(ip, end, proto, &p) || !source_ok(&p.src, v)) {
 		stat_inc(WEFT_STAT_GUARD_SPOOFED);
 		return TCX_DROP;

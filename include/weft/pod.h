@@ -15,11 +15,15 @@ struct weft_pod {
 weft_static_assert(sizeof(struct weft_pod) == 40, "contract");
 
 /* weft_veths: host-side interface index -> what may come out of it (guard.bpf.c). */
+enum weft_veth_flag {
+	WEFT_VETH_BARE_IP = 1u << 0, /* no Ethernet header in front: netkit in its default mode */
+};
+
 struct weft_veth {
 	struct weft_addr v4;
 	struct weft_addr v6;
 	__u32 slot;
-	__u32 pad;
+	__u32 flags; /* enum weft_veth_flag; kern_guard_attach() finds them out */
 };
 weft_static_assert(sizeof(struct weft_veth) == 40, "contract");
 

@@ -6,8 +6,11 @@
 #define LOG_SCOPE "kern"
 #include <dirent.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -126,7 +129,10 @@ void kern_lookup_detach(struct kern *k, uint64_t cookie)
 
 static struct bpf_link *tcx_attach(const struct bpf_program *prog, const void *arg)
 {
-	return bpf_program__attach_tcx(prog, (int)*(const uint32_t *)arg, NULL);
+	/* In front of what is there: a verdict of another program may end the chain. */
+	LIBBPF_OPTS(bpf_tcx_opts, opts, .flags = BPF_F_BEFORE);
+
+	return bpf_program__attach_tcx(prog, (int)*(const uint32_t *)arg, &opts);
 }
 
 static bool tcx_good(const struct bpf_link_info *info, const void *arg)
@@ -155,10 +161,25 @@ void kern_ingress_drop(struct kern *k, const char *what, uint32_t ifindex)
 	kern_link_drop(k, name);
 }
 
+/* A netkit device in its default mode, for one. */
+static bool is_bare_ip(uint32_t ifindex)
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	return fd >= 0 && if_indextoname(ifindex, ifr.ifr_name) &&
+	       ioctl(fd, SIOCGIFHWADDR, &ifr) == 0 && ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER;
+}
+
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
 {
-	int r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), v,
-				     sizeof(*v), BPF_ANY);
+	struct weft_veth entry = *v;
+	int r;
+
+	if (is_bare_ip(ifindex))
+		entry.flags |= WEFT_VETH_BARE_IP;
+	r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), &entry,
+				 sizeof(entry), BPF_ANY);
 
 	return r < 0 ? r : kern_ingress_ensure(k, k->skel->progs.weft_guard, "guard", ifindex);
 }
