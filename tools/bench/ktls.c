@@ -20,10 +20,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <linux/tls.h>
+
 #include "base/clock.h"
 #include "base/own.h"
 #include "tls/ktls.h"
 
+#ifndef SOL_TLS
+#define SOL_TLS 282
+#endif
 #define FRAME_HEADER 9
 #define PAYLOAD (RECORD_PLAIN_MAX - FRAME_HEADER)
 #define BATCH 16 /* records per turn, a quarter of a megabyte, as in tunnel/recv.c */
@@ -234,13 +239,14 @@ static void drain_app(struct bench *b, bool tls)
 
 struct method {
 	const char *name;
-	bool out, tls, ktls;
+	bool out, tls, ktls, no_pad;
 	void (*move)(struct bench *b);
 };
 
 static void bench_open(struct bench *b, const struct method *m)
 {
 	static const uint8_t x[32] = { 1 }, y[32] = { 2 };
+	const int one = 1;
 
 	pair_make(&b->app, &b->app_peer);
 	pair_make(&b->tun, &b->tun_peer);
@@ -254,6 +260,9 @@ static void bench_open(struct bench *b, const struct method *m)
 	if (m->ktls) {
 		errno = -ktls_start(b->tun, m->out ? &b->near.tx : &b->near.rx, m->out);
 		must(errno == 0, "kTLS");
+		if (m->no_pad)
+			must(setsockopt(b->tun, SOL_TLS, TLS_RX_EXPECT_NO_PAD, &one, sizeof(one)) == 0,
+			     "TLS_RX_EXPECT_NO_PAD");
 	}
 }
 
@@ -295,14 +304,15 @@ static double run(const struct method *m, uint64_t bytes)
 int main(int argc, char **argv)
 {
 	static const struct method methods[] = {
-		{ "out_plain", true, false, false, out_plain },
-		{ "out_user", true, true, false, out_user },
-		{ "out_ktls_copy", true, true, true, out_plain },
-		{ "out_ktls_splice", true, true, true, out_ktls_splice },
-		{ "in_plain", false, false, false, in_plain },
-		{ "in_user", false, true, false, in_user },
-		{ "in_ktls_copy", false, true, true, in_plain },
-		{ "in_ktls_splice", false, true, true, in_ktls_splice },
+		{ "out_plain", true, false, false, false, out_plain },
+		{ "out_user", true, true, false, false, out_user },
+		{ "out_ktls_copy", true, true, true, false, out_plain },
+		{ "out_ktls_splice", true, true, true, false, out_ktls_splice },
+		{ "in_plain", false, false, false, false, in_plain },
+		{ "in_user", false, true, false, false, in_user },
+		{ "in_ktls_copy", false, true, true, false, in_plain },
+		{ "in_ktls_no_pad", false, true, true, true, in_plain },
+		{ "in_ktls_splice", false, true, true, false, in_ktls_splice },
 	};
 	const uint64_t bytes = (argc > 1 ? strtoull(argv[1], NULL, 10) : 256) << 20;
 	const bool ktls = ktls_probe(RECORD_AES_128_GCM_SHA256) == 0;
