@@ -49,6 +49,11 @@ unshare -m sh -c 'mount -t tmpfs none /sys/fs/bpf && exec "$@"' - \
 says machine bpffs warn "$tmp/nobpf"
 ! WEFT_UPLINK=nosuch0 "$WEFT" -o json check --pre >"$tmp/uplink" || fail "an uplink that is not there"
 says machine uplink fail "$tmp/uplink"
+if unshare -n ip tuntap add dev wefttun mode tun 2>/dev/null; then
+	WEFT_UPLINK=wefttun unshare -n sh -c 'ip tuntap add dev wefttun mode tun && exec "$@"' - \
+		"$WEFT" -o json check --pre >"$tmp/bare" || fail "an uplink of bare IP"
+	says machine uplink warn "$tmp/bare"
+fi
 ! WEFT_WORKERS=many "$WEFT" -o json check --pre >"$tmp/conf" || fail "a wrong configuration"
 jq -e '.checks[] | select(.name == "configuration" and .state == "fail") | .text |
 	contains("WEFT_WORKERS")' "$tmp/conf" >/dev/null || fail "$(cat "$tmp/conf")"

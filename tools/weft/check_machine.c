@@ -3,9 +3,12 @@
 #include <cap-ng.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/timex.h>
 #include <unistd.h>
@@ -112,6 +115,18 @@ static void on_cgroup(struct check *c, const char *folder)
 		check_line(c, "cgroup", CHECK_OK, "hooks go to %s", folder);
 }
 
+/* Tunnels and the like carry bare IP; the guard of the uplink looks behind an Ethernet header. */
+static bool has_ethernet(const char *ifname)
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%.15s", ifname);
+	return fd >= 0 && ioctl(fd, SIOCGIFHWADDR, &ifr) == 0 &&
+	       (ifr.ifr_hwaddr.sa_family == ARPHRD_ETHER ||
+		ifr.ifr_hwaddr.sa_family == ARPHRD_LOOPBACK);
+}
+
 static void on_uplink(struct check *c, const struct opts *o)
 {
 	if (strcmp(o->uplink, "none") == 0)
@@ -120,6 +135,10 @@ static void on_uplink(struct check *c, const struct opts *o)
 			   "outside may claim the address of a pod");
 	else if (!if_nametoindex(o->uplink))
 		check_line(c, "uplink", CHECK_FAIL, "there is no interface %s", o->uplink);
+	else if (!has_ethernet(o->uplink))
+		check_line(c, "uplink", CHECK_WARN,
+			   "%s has no Ethernet header: packets that claim the address of a pod are "
+			   "not recognised there; filter them by other means", o->uplink);
 	else
 		check_line(c, "uplink", CHECK_OK, "%s", o->uplink);
 }
