@@ -6,7 +6,7 @@
  *
  * Only what the relay would do is measured, with what the kernel does for it in the same thread;
  * feeding and draining are not. Under `qemu -icount shift=0` the clock counts instructions, so the
- * answer is instructions per byte: how docs/decisions/0015-ktls.md was measured.
+ * answer is instructions per byte: how docs/decisions/0018-ktls.md was measured.
  */
 #include <errno.h>
 #include <fcntl.h>

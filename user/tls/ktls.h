@@ -4,7 +4,7 @@
  * The kernel's record layer (CONFIG_TLS) for a session of tls/record: takes one direction's
  * state in mid-stream and lets the socket seal or open records from there on. Used by the probe
  * of `weft check`, the tests and the cost measurement; tunnels do not use it, see
- * docs/decisions/0015-ktls.md. No state; any thread.
+ * docs/decisions/0018-ktls.md. No state; any thread.
  *
  * Not what tls/record does: before Linux 6.14 a direction given to the kernel has one key for
  * ever. A KeyUpdate of the peer makes what follows unreadable (-EBADMSG), one of our own cannot be
