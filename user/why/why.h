@@ -19,7 +19,7 @@
 /* What a story keeps; beyond that it counts. */
 #define WHY_ROUTES_MAX 64
 #define WHY_ENDPOINTS_MAX 256 /* per dialled address */
-#define WHY_POLICIES_MAX 128  /* per route */
+#define WHY_POLICIES_MAX 64  /* per route */
 #define WHY_MISSES_MAX 4      /* per policy */
 #define WHY_ADDRS_MAX 16      /* of a source or destination */
 #define WHY_UNHEALTHY_MAX 16  /* per dialled address */
