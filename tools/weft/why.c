@@ -193,7 +193,8 @@ static void print_policy(const json_t *p, int indent)
 	}
 	put(decides ? COLOUR_BOLD : COLOUR_NONE, "%s", get_text(p, "policy"));
 	put(COLOUR_NONE, " (%s, %s%s): ", get_text(p, "action"), get_text(p, "scope"),
-	    get_true(p, "dry_run") ? ", dry run: decides nothing" : "");
+	    get_true(p, "dry_run") ? ", dry run: decides nothing"
+	    : strcmp(get_text(p, "action"), "None") == 0 ? ": decides nothing" : "");
 	if (matches)
 		put(COLOUR_NONE, "matches by rules[%.0f]%s", get_num(p, "rule"),
 		    decides ? ", and decides" : "");

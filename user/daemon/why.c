@@ -44,14 +44,14 @@ json_t *on_why(void *arg, const json_t *req, struct errbuf *err)
 	};
 	cleanup_with(why_free) struct why_story *story = NULL;
 	const char *from, *to;
-	int port = 0;
+	json_int_t port = 0;
 
-	if (json_unpack((json_t *)req, "{s:s, s:s, s?i}", "from", &from, "to", &to, "port", &port) < 0) {
+	if (json_unpack((json_t *)req, "{s:s, s:s, s?I}", "from", &from, "to", &to, "port", &port) < 0) {
 		errbuf_set(err, -EINVAL, "why needs from and to, and port as a number if it is given");
 		return NULL;
 	}
 	if (port < 0 || port > UINT16_MAX) {
-		errbuf_set(err, -EINVAL, "%d is not a port", port);
+		errbuf_set(err, -EINVAL, "%lld is not a port", (long long)port);
 		return NULL;
 	}
 	if (why_ask(model_snap(d->model), &env, from, to, (uint16_t)port, err, &story) < 0)

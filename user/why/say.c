@@ -178,19 +178,12 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 
 static void say_default_deny(struct text *t, const struct why_route *r)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < r->n_policies; i++) {
-		const struct policy *p = r->policies[i].p.policy;
-
-		n += p && !p->dry_run && p->action == ACTION_ALLOW;
-	}
-	if (n == 1)
+	if (r->n_allows == 1)
 		text_add(t, "one Allow policy binds ");
 	else
-		text_add(t, "%zu Allow policies bind ", n);
+		text_add(t, "%zu Allow policies bind ", r->n_allows);
 	text_workload(t, r->dst);
-	text_add(t, n == 1 ? ", and it does not match" : ", and none of them matches");
+	text_add(t, r->n_allows == 1 ? ", and it does not match" : ", and none of them matches");
 }
 
 const char *why_say_verdict(char *buf, const struct why_story *story, const struct why_route *r)

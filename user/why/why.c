@@ -51,6 +51,7 @@ static void on_policy(void *arg, const struct explain_policy *p)
 	struct why_route *r = arg;
 
 	r->n_applied++;
+	r->n_allows += p->policy && !p->policy->dry_run && p->policy->action == ACTION_ALLOW;
 	if (r->n_policies < WHY_POLICIES_MAX)
 		r->policies[r->n_policies++] = (struct why_policy){ .p = *p };
 	else if (p->decides)

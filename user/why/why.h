@@ -100,6 +100,7 @@ struct why_route {
 	struct rbac_result verdict;
 	struct why_policy *policies; /* those that apply */
 	size_t n_policies, n_applied; /* kept, and all */
+	size_t n_allows;	      /* of all, the Allow ones that count */
 	struct why_cache cache;
 	bool cache_wrong; /* the kernel holds another verdict than the evaluator gives: a bug */
 };
