@@ -80,7 +80,7 @@ expect_eq "$(sed -n 's/^# TYPE \([^ ]*\).*/\1/p' "$tmp/linted" | sort)" \
 expect_eq "$(answer -H 'Accept: text/plain' $URL/metrics)" "$(answer $URL/metrics)"
 
 # -- the other path, other methods, other pages
-get $URL/stats/prometheus | grep -q '^istio_tcp_sent_bytes_total{' || fail "no /stats/prometheus"
+get $URL/stats/prometheus | grep '^istio_tcp_sent_bytes_total{' >/dev/null || fail "no /stats/prometheus"
 expect_eq "$(answer -H "$accept" $URL/stats/prometheus)" "$(answer -H "$accept" $URL/metrics)"
 expect_eq "$(answer -I $URL/metrics)" "$(answer $URL/metrics)" HEAD
 expect_eq "$(answer $URL/nothing)" "404 text/plain; charset=utf-8"

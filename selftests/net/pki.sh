@@ -6,6 +6,8 @@
 #   pki_leaf DIR NAME URI [CA-DIR [BEGIN END]]
 #                                      DIR/NAME.cert.pem, DIR/NAME.key.pem for a SPIFFE id, by
 #                                      the root in CA-DIR (DIR); times as 20260101000000Z
+#   pki_crl DIR OUT DAYS CERT...       OUT is a list of DIR's root that revokes these; negative DAYS:
+#                                      it is past its time
 
 # On top of peers.sh, whose folder for temporary files is used.
 : "${peers_tmp:?}"
@@ -54,5 +56,30 @@ pki_leaf() {
 	mkdir -p "$dir"
 	mv "$work/key.pem" "$dir/$name.key.pem"
 	mv "$work/cert.pem" "$dir/$name.cert.pem"
+	rm -r "$work"
+}
+
+pki_crl() {
+	local dir=$1 out=$2 days=$3 work cert
+	shift 3
+	work=$(mktemp -d -p "$peers_tmp")
+	cat >"$work/conf" <<-END
+	[ca]
+	default_ca = own
+	[own]
+	database = $work/index
+	default_md = sha256
+	END
+	: >"$work/index"
+	for cert in "$@"; do
+		openssl ca -config "$work/conf" -cert "$dir/root-cert.pem" \
+			-keyfile "$dir/root-key.pem" -revoke "$cert" 2>"$work/said" ||
+			fail "openssl cannot revoke $cert: $(cat "$work/said")"
+	done
+	openssl ca -config "$work/conf" -cert "$dir/root-cert.pem" -keyfile "$dir/root-key.pem" \
+		-gencrl -crl_lastupdate "$(date -u -d "now -10 days" +%Y%m%d%H%M%SZ)" \
+		-crl_nextupdate "$(date -u -d "now $days days" +%Y%m%d%H%M%SZ)" \
+		-out "$work/crl" 2>"$work/said" || fail "openssl makes no list: $(cat "$work/said")"
+	mv "$work/crl" "$out"
 	rm -r "$work"
 }

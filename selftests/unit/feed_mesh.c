@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "feed/file.h"
-#include "feed/read.h"
+#include "io/file.h"
 
 #define _input_ cleanup_with(model_input_fini)
 
@@ -33,58 +33,57 @@ static void ip_is(const struct weft_addr *a, const char *text)
 }
 
 /* Every kind of key that ztunnel's own local example has. */
-static const char like_ztunnel[] =
-	"workloads:\n"
-	"- uid: cluster1//v1/Pod/default/here\n"
-	"  name: here\n"
-	"  namespace: default\n"
-	"  serviceAccount: default\n"
-	"  workloadIps: [\"127.0.0.1\"]\n"
-	"  protocol: HBONE\n"
-	"  node: here\n"
-	"  network: \"\"\n"
-	"  services:\n"
-	"    \"default/one.example\":\n"
-	"      80: 8080\n"
-	"    \"default/two.example\":\n"
-	"      80: 8081\n"
-	"- uid: cluster1//v1/Pod/default/here-tcp\n"
-	"  name: here-tcp\n"
-	"  namespace: default\n"
-	"  serviceAccount: default\n"
-	"  workloadIps: [\"127.0.0.2\"]\n"
-	"  protocol: TCP\n"
-	"  node: here\n"
-	"  network: \"\"\n"
-	"  services: {}\n"
-	"policies:\n"
-	"  - action: Allow\n"
-	"    rules:\n"
-	"    - - - notDestinationPorts:\n"
-	"          - 9999\n"
-	"    name: not-9999\n"
-	"    namespace: default\n"
-	"    scope: Namespace\n"
-	"    dryRun: false\n"
-	"services:\n"
-	"- name: one\n"
-	"  namespace: default\n"
-	"  hostname: one.example\n"
-	"  vips:\n"
-	"    - /127.10.0.1\n"
-	"  ports:\n"
-	"    80: 8080\n"
-	"  subjectAltNames:\n"
-	"   - spiffe://cluster.local/ns/default/sa/here\n"
-	"  canonical: true\n"
-	"- name: two\n"
-	"  namespace: default\n"
-	"  hostname: two.example\n"
-	"  vips:\n"
-	"    - remote/127.10.0.2\n"
-	"  ports:\n"
-	"    80: 8080\n"
-	"  canonical: true\n";
+static const char like_ztunnel[] = "workloads:\n"
+				   "- uid: cluster1//v1/Pod/default/here\n"
+				   "  name: here\n"
+				   "  namespace: default\n"
+				   "  serviceAccount: default\n"
+				   "  workloadIps: [\"127.0.0.1\"]\n"
+				   "  protocol: HBONE\n"
+				   "  node: here\n"
+				   "  network: \"\"\n"
+				   "  services:\n"
+				   "    \"default/one.example\":\n"
+				   "      80: 8080\n"
+				   "    \"default/two.example\":\n"
+				   "      80: 8081\n"
+				   "- uid: cluster1//v1/Pod/default/here-tcp\n"
+				   "  name: here-tcp\n"
+				   "  namespace: default\n"
+				   "  serviceAccount: default\n"
+				   "  workloadIps: [\"127.0.0.2\"]\n"
+				   "  protocol: TCP\n"
+				   "  node: here\n"
+				   "  network: \"\"\n"
+				   "  services: {}\n"
+				   "policies:\n"
+				   "  - action: Allow\n"
+				   "    rules:\n"
+				   "    - - - notDestinationPorts:\n"
+				   "          - 9999\n"
+				   "    name: not-9999\n"
+				   "    namespace: default\n"
+				   "    scope: Namespace\n"
+				   "    dryRun: false\n"
+				   "services:\n"
+				   "- name: one\n"
+				   "  namespace: default\n"
+				   "  hostname: one.example\n"
+				   "  vips:\n"
+				   "    - /127.10.0.1\n"
+				   "  ports:\n"
+				   "    80: 8080\n"
+				   "  subjectAltNames:\n"
+				   "   - spiffe://cluster.local/ns/default/sa/here\n"
+				   "  canonical: true\n"
+				   "- name: two\n"
+				   "  namespace: default\n"
+				   "  hostname: two.example\n"
+				   "  vips:\n"
+				   "    - remote/127.10.0.2\n"
+				   "  ports:\n"
+				   "    80: 8080\n"
+				   "  canonical: true\n";
 
 static void the_shape_of_ztunnels_example_loads(void **state)
 {
@@ -149,7 +148,8 @@ static void json_is_yaml_too(void **state)
 
 	(void)state;
 	decode("{\"workloads\":[{\"name\":\"n\",\"namespace\":\"a\",\"protocol\":\"hbone\","
-	       "\"capacity\":7,\"networkMode\":\"hostnetwork\",\"status\":\"UNHEALTHY\"}]}", &in);
+	       "\"capacity\":7,\"networkMode\":\"hostnetwork\",\"status\":\"UNHEALTHY\"}]}",
+	       &in);
 	assert_int_equal(in.workload[0]->protocol, TUNNEL_HBONE);
 	assert_int_equal(in.workload[0]->capacity, 7);
 	assert_int_equal(in.workload[0]->status, WORKLOAD_UNHEALTHY);
@@ -228,7 +228,8 @@ static void string_matches_have_a_long_and_a_short_form(void **state)
 		_input_ struct model_input in = { 0 };
 		_free_ char *text = str_printf(
 			"policies: [{name: p, namespace: a, scope: global, action: DENY, rules: "
-			"[[[{principals: [%s], notNamespaces: [%s]}]]]}]", rows[i].yaml, rows[i].yaml);
+			"[[[{principals: [%s], notNamespaces: [%s]}]]]}]",
+			rows[i].yaml, rows[i].yaml);
 		const struct match *m;
 
 		decode(text, &in);
@@ -262,7 +263,8 @@ static void all_conditions_of_a_match_are_read(void **state)
 	       "        destinationIps: [fd00::1/16]\n"
 	       "        notDestinationIps: [\"::/0\", 0.0.0.0/0]\n"
 	       "        destinationPorts: [80, \"443\"]\n"
-	       "        notDestinationPorts: [65535]\n", &in);
+	       "        notDestinationPorts: [65535]\n",
+	       &in);
 	m = &in.policy[0]->rules[0].clauses[0].matches[0];
 	assert_string_equal(m->service_accounts[0].ns, "x");
 	assert_string_equal(m->service_accounts[0].sa, "y");
@@ -294,7 +296,8 @@ static void keys_of_ztunnel_without_a_meaning_here_are_accepted(void **state)
 	       "  cidrVips: []\n"
 	       "  endpoints: {}\n"
 	       "  weightedWaypoints: []\n"
-	       "  visibility: Public\n", &in);
+	       "  visibility: Public\n",
+	       &in);
 	assert_int_equal(in.n_services, 1);
 	log_set_level(LOG_INFO);
 }
@@ -314,7 +317,8 @@ static const struct {
 	{ "Workloads: []", "unknown key 'Workloads', did you mean 'workloads'?" },
 	{ "workloads: [7]", "mesh.yaml:1: workloads[0]: must be a map" },
 	{ "workloads:\n- name: x\n", "mesh.yaml:2: workloads[0]: 'namespace' is missing" },
-	{ "workloads:\n- name: x\n  namespace:\n", "mesh.yaml:3: workloads[0]: 'namespace' is missing" },
+	{ "workloads:\n- name: x\n  namespace:\n",
+	  "mesh.yaml:3: workloads[0]: 'namespace' is missing" },
 	{ "workloads: [{namespace: a}]", "workloads[0]: has neither 'uid' nor 'name'" },
 	{ W "protocol: FOO}", "mesh.yaml:2: workloads[0].protocol: 'FOO' is not one of HBONE, TCP" },
 	{ W "service_account: x}", "workloads[0]: unknown key 'service_account'" },
@@ -326,32 +330,40 @@ static const struct {
 	{ W "capacity: -1}", "workloads[0].capacity: '-1' is not a number" },
 	{ W "nativeTunnel: maybe}", "workloads[0].nativeTunnel: 'maybe' is not true or false" },
 	{ W "node: \"a\\nb\"}", "workloads[0].node: has a control character" },
-	{ W "locality: {region: [x]}}", "workloads[0].locality.region: must be a single value, not a list" },
+	{ W "locality: {region: [x]}}",
+	  "workloads[0].locality.region: must be a single value, not a list" },
 	{ W "locality: {continent: x}}", "workloads[0].locality: unknown key 'continent'" },
 	{ W "services: [a/b]}", "workloads[0].services: must be a map, not a list" },
 	{ W "services: {b: {80: 80}}}", "workloads[0].services.b: 'b' must be 'namespace/name'" },
 	{ W "services: {a/: {80: 80}}}", "must not be empty" },
-	{ W "services: {a/b: {x: 80}}}", "workloads[0].services.a/b.x: 'x' is not a number from 1 to 65535" },
+	{ W "services: {a/b: {x: 80}}}",
+	  "workloads[0].services.a/b.x: 'x' is not a number from 1 to 65535" },
 	{ W "services: {a/b: {80: 65536}}}", "workloads[0].services.a/b.80: '65536' is not" },
 	{ W "services: {a/b: {080: 80}}}", "a port has no leading zeros" },
 	{ W "services: {a/b: {80: 1, 80: 2}}}", "mesh.yaml:2" },
 	{ W "authorizationPolicies: [p]}", "workloads[0].authorizationPolicies[0]: 'p' must be" },
-	{ W "authorizationPolicies: }", "workloads[0].authorizationPolicies: must be a list, not nothing" },
-	{ W "serviceAccount: a/b}", "workloads[0]: 'spiffe://cluster.local/ns/a/sa/a/b' is no SPIFFE id" },
+	{ W "authorizationPolicies: }",
+	  "workloads[0].authorizationPolicies: must be a list, not nothing" },
+	{ W "serviceAccount: a/b}",
+	  "workloads[0]: 'spiffe://cluster.local/ns/a/sa/a/b' is no SPIFFE id" },
 	{ W "trustDomain: UPPER}", "is no SPIFFE id" },
 	{ W "waypoint: {hboneMtlsPort: 1}}", "workloads[0].waypoint: 'destination' is missing" },
-	{ W "waypoint: {destination: a/b, hboneMtlsPort: 0}}", "workloads[0].waypoint.hboneMtlsPort: '0' is not" },
-	{ "workloads:\n- {name: n, namespace: a/b}", "workloads[0].namespace: 'a/b' must not contain '/'" },
+	{ W "waypoint: {destination: a/b, hboneMtlsPort: 0}}",
+	  "workloads[0].waypoint.hboneMtlsPort: '0' is not" },
+	{ "workloads:\n- {name: n, namespace: a/b}",
+	  "workloads[0].namespace: 'a/b' must not contain '/'" },
 	{ S "vips: [x/y/z]}", "services[0].vips[0]: 'y/z' is not the IP address" },
 	{ S "vips: [10.0.0.0/8]}", "services[0].vips[0]: '8' is not the IP address" },
 	{ S "ports: {0: 80}}", "services[0].ports.0: '0' is not a number from 1" },
 	{ S "loadBalancer: {}}", "services[0].loadBalancer: 'mode' is missing" },
-	{ S "loadBalancer: {mode: Best}}", "services[0].loadBalancer.mode: 'Best' is not one of Standard," },
+	{ S "loadBalancer: {mode: Best}}",
+	  "services[0].loadBalancer.mode: 'Best' is not one of Standard," },
 	{ S "loadBalancer: {mode: Strict, routingPreferences: [Zone, zone]}}",
 	  "services[0].loadBalancer.routingPreferences[1]: is there twice" },
 	{ S "ipFamilies: [IPv4]}", "services[0].ipFamilies: must be a single value" },
 	{ "services:\n- {name: n, namespace: a}", "services[0]: 'hostname' is missing" },
-	{ "policies:\n- {name: n, namespace: a, scope: Global, action: Deny}", "policies[0]: 'rules' is missing" },
+	{ "policies:\n- {name: n, namespace: a, scope: Global, action: Deny}",
+	  "policies[0]: 'rules' is missing" },
 	{ "policies:\n- {name: n, namespace: a, scope: All, action: Deny, rules: []}",
 	  "policies[0].scope: 'All' is not one of Global, Namespace, WorkloadSelector" },
 	{ "policies:\n- {name: n, namespace: a, scope: Global, action: Log, rules: []}",
@@ -359,19 +371,24 @@ static const struct {
 	{ P "[{}]}", "policies[0].rules[0]: must be a list, not a map" },
 	{ P "[[ ~ ]]}", "policies[0].rules[0][0]: must be a list, not nothing" },
 	{ P "[[[ ~ ]]]}", "policies[0].rules[0][0][0]: must be a map, not nothing" },
-	{ P "[[[{principals: }]]]}", "policies[0].rules[0][0][0].principals: must be a list, not nothing" },
+	{ P "[[[{principals: }]]]}",
+	  "policies[0].rules[0][0][0].principals: must be a list, not nothing" },
 	{ P "[[[{methods: [GET]}]]]}", "policies[0].rules[0][0][0]: unknown key 'methods'" },
 	{ P "[[[{principals: ['*a*']}]]]}", "principals[0]: may have one '*', at its start or end" },
 	{ P "[[[{principals: ['']}]]]}", "principals[0]: must not be empty" },
-	{ P "[[[{principals: ['spiffe://x']}]]]}", "principals[0]: principals are written without 'spiffe://'" },
+	{ P "[[[{principals: ['spiffe://x']}]]]}",
+	  "principals[0]: principals are written without 'spiffe://'" },
 	{ P "[[[{principals: [{Regex: x}]}]]]}", "principals[0]: must have one key: Exact" },
-	{ P "[[[{principals: [{Exact: x, Prefix: y}]}]]]}", "principals[0]: must have one key: Exact" },
+	{ P "[[[{principals: [{Exact: x, Prefix: y}]}]]]}",
+	  "principals[0]: must have one key: Exact" },
 	{ P "[[[{principals: [{Exact: }]}]]]}", "principals[0]: must be a single value, not nothing" },
 	{ P "[[[{sourceIps: [10.0.0.0/33]}]]]}", "sourceIps[0]: '10.0.0.0/33' is not" },
-	{ P "[[[{destinationPorts: [0]}]]]}", "destinationPorts[0]: '0' is not a number from 1 to 65535" },
+	{ P "[[[{destinationPorts: [0]}]]]}",
+	  "destinationPorts[0]: '0' is not a number from 1 to 65535" },
 	{ P "[[[{destinationPorts: [http]}]]]}", "destinationPorts[0]: 'http' is not a number" },
 	{ P "[[[{serviceAccounts: [x]}]]]}", "serviceAccounts[0]: 'x' must be 'namespace/name'" },
-	{ P "[[[{serviceAccounts: [{namespace: x}]}]]]}", "serviceAccounts[0]: 'serviceAccount' is missing" },
+	{ P "[[[{serviceAccounts: [{namespace: x}]}]]]}",
+	  "serviceAccounts[0]: 'serviceAccount' is missing" },
 };
 
 static void every_mistake_is_named_with_its_line_and_key(void **state)
@@ -383,7 +400,8 @@ static void every_mistake_is_named_with_its_line_and_key(void **state)
 		int r = feed_file_decode(str_of(mistakes[i].yaml), "mesh.yaml", &err, &in);
 
 		if (r != -EINVAL || !strstr(err.text, mistakes[i].error))
-			fail_msg("row %zu: got %d '%s', want '%s'", i, r, err.text, mistakes[i].error);
+			fail_msg("row %zu: got %d '%s', want '%s'", i, r, err.text,
+				 mistakes[i].error);
 		assert_true(str_has_prefix(str_of(err.text), STR("mesh.yaml:")));
 		assert_null(in.workload);
 		assert_null(in.service);

@@ -339,6 +339,7 @@ static void threads_find_the_same_series(void **state)
 	static const enum weft_reason one_per_flag[] = {
 		WEFT_REASON_OK,         WEFT_REASON_POLICY_DENIED, WEFT_REASON_NO_ENDPOINT,
 		WEFT_REASON_TLS_FAILED, WEFT_REASON_H2_FAILED,     WEFT_REASON_NO_IDENTITY,
+		WEFT_REASON_CERT_REVOKED,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(one_per_flag); i++) {

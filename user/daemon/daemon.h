@@ -93,6 +93,7 @@ void workers_unlisten(void *arg, struct conn_local *l);
 /* All workers judge their connections by the current snapshot, at the same time; *ret must live
  * until workers_call_end(), which waits for them. */
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
+void workers_recheck_trust(struct daemon *d);
 void workers_call_end(struct daemon *d, struct workers_call *c);
 /* events.c: what the kernel tells */
 void on_kernel_event(void *arg, const struct weft_event *e);

@@ -67,6 +67,13 @@ static int check_cgroup(const char *text, struct errbuf *err)
 	return 0;
 }
 
+static int check_ca_crl(const char *text, struct errbuf *err)
+{
+	if (text[0] == '\0' || text[0] == '/')
+		return 0;
+	return errbuf_set(err, -EINVAL, "\"%s\" is not an absolute path", text);
+}
+
 static int check_access_log(const char *text, struct errbuf *err)
 {
 	if (strcmp(text, "-") == 0 || strcmp(text, "off") == 0 || text[0] == '/')
@@ -155,6 +162,8 @@ static const struct optkey keys[] = {
 		  "default: istio with xds_address, else ca" },
 	{ "certificates_dir", KEY_TEXT, AT(certificates_dir), .def = "/etc/weft/ca",
 	  .help = "of the CA, or of the files" },
+	{ "ca_crl", KEY_TEXT_OR_NONE, AT(ca_crl), .def = "", .check = check_ca_crl,
+	  .help = "file of revocation lists (PEM or DER), read again on change; empty: none" },
 	{ "certificate_ttl", KEY_DURATION, AT(certificate_ttl_ns), .def = "24h",
 	  .min = 2, .max = 365 * DAY_S, .env = { "SECRET_TTL" },
 	  .help = "life of an issued certificate" },

@@ -25,7 +25,7 @@ enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_ISTIO, OPTS
 enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEAD_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 38
+#define OPTS_KEYS 39
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -38,6 +38,7 @@ struct opts {
 	char *cgroup; /* a folder on cgroup2, exists */
 	char *uplink; /* interface name or "none" */
 	char *certificates_dir;
+	char *ca_crl; /* absolute path, or "": no revocation lists */
 	char *trust_domain;
 	char *cluster;
 	char *access_log; /* "-", "off" or a path */

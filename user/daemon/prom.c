@@ -10,6 +10,7 @@
 #include "codec/promtext.h"
 #include "daemon/daemon.h"
 #include "feed/file.h"
+#include "ident/revoke.h"
 #include "ident/store.h"
 #include "kern/kern.h"
 #include "pod/pods.h"
@@ -179,7 +180,7 @@ static void cert_expiry(void *arg, const struct ident_row *row)
 }
 
 struct tunnel_sum {
-	double client, server, streams;
+	double client, server, streams, revoked[2];
 };
 
 static void sum_tunnels(struct worker *w, void *arg)
@@ -191,6 +192,8 @@ static void sum_tunnels(struct worker *w, void *arg)
 	sum->client += (double)ts.client_conns;
 	sum->server += (double)ts.server_conns;
 	sum->streams += (double)ts.streams;
+	sum->revoked[0] += (double)ts.revoked[0];
+	sum->revoked[1] += (double)ts.revoked[1];
 }
 
 static void write_loops(struct daemon *d, struct prom *w)
@@ -249,6 +252,25 @@ static void write_process(struct prom *w, double pods)
 	prom_u64(w, 1);
 }
 
+static void write_revocation(struct daemon *d, struct prom *w, const struct tunnel_sum *t)
+{
+	struct revoke_status rs;
+
+	family(w, "istio_crl_policy_rejections", PROM_COUNTER,
+	       "tunnels refused or closed because of revoked certificates or removed roots");
+	sample(w, "istio_crl_policy_rejections", PROM_COUNTER, "reporter", "source", t->revoked[0]);
+	sample(w, "istio_crl_policy_rejections", PROM_COUNTER, "reporter", "destination",
+	       t->revoked[1]);
+	revoke_status(ident_revoke(d->ident), &rs);
+	one(w, "weft_crl_entries", PROM_GAUGE, "revoked certificates on the lists in force",
+	    (double)rs.entries);
+	one(w, "weft_crl_rejected", PROM_COUNTER,
+	    "files of revocation lists that were not understood", (double)rs.rejected);
+	one(w, "weft_crl_next_update_seconds", PROM_GAUGE,
+	    "until the first list is due for its successor; 0: none says",
+	    rs.next_update_s ? (double)rs.next_update_s - (double)clock_wall_s() : 0);
+}
+
 struct mesh_count {
 	uint64_t applied, rejected;
 };
@@ -282,6 +304,7 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	sample(w, "weft_tunnels", PROM_GAUGE, "role", "client", t.client);
 	sample(w, "weft_tunnels", PROM_GAUGE, "role", "server", t.server);
 	one(w, "weft_tunnel_streams", PROM_GAUGE, "connections inside the tunnels", t.streams);
+	write_revocation(d, w, &t);
 	family(w, "weft_certificate_expiry_seconds", PROM_GAUGE, "until the certificate ends");
 	ident_each(d->ident, cert_expiry, w);
 	one(w, "weft_mesh_applied", PROM_COUNTER, "versions of the mesh applied",

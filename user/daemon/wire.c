@@ -130,11 +130,17 @@ static int start_records(struct daemon *d, struct errbuf *err)
 
 static int start_kernel(struct daemon *d, struct errbuf *err)
 {
-	const struct kern_opts ko = { .pin_dir = d->opts.pin_dir, .cgroup = d->opts.cgroup,
+	const struct kern_opts ko = { .pin_dir = d->opts.pin_dir,
+				      .cgroup = d->opts.cgroup,
 				      .same_node_mtls = d->opts.same_node == OPTS_MTLS };
 	int r = kern_open(&ko, err, &d->kern);
 
 	return r < 0 ? r : uplink_start(d, err);
+}
+
+static void on_trust(void *arg)
+{
+	workers_recheck_trust(arg);
 }
 
 static int start_identity(struct daemon *d, struct errbuf *err)
@@ -146,6 +152,7 @@ static int start_identity(struct daemon *d, struct errbuf *err)
 		.source = source[d->opts.certificates], .istio = &d->istiod.ca,
 		.ca_dir = d->opts.certificates_dir, .files_dir = d->opts.certificates_dir,
 		.node = d->opts.node, .ttl_s = d->opts.certificate_ttl_ns / NS_PER_S,
+		.crl_file = d->opts.ca_crl, .on_trust = on_trust, .on_trust_arg = d,
 	};
 
 	return ident_store_new(d->loop, &io, err, &d->ident);
@@ -166,11 +173,18 @@ static int start_reports(struct daemon *d, struct errbuf *err)
 static int start_pods(struct daemon *d)
 {
 	const struct pods_opts po = {
-		.kern = d->kern, .model = d->model, .ident = d->ident, .loop = d->loop,
-		.run_dir = d->opts.run_dir, .node = d->opts.node,
-		.congestion = d->shared.congestion, .keepalive_s = d->shared.keepalive_s,
+		.kern = d->kern,
+		.model = d->model,
+		.ident = d->ident,
+		.loop = d->loop,
+		.run_dir = d->opts.run_dir,
+		.node = d->opts.node,
+		.congestion = d->shared.congestion,
+		.keepalive_s = d->shared.keepalive_s,
 		.on_listen = workers_listen,
-		.on_unlisten = workers_unlisten, .on_change = on_pods_change, .arg = d,
+		.on_unlisten = workers_unlisten,
+		.on_change = on_pods_change,
+		.arg = d,
 	};
 	int r = pods_new(&po, &d->pods);
 
@@ -224,8 +238,10 @@ static bool page_ready(void *arg, char *buf, size_t cap)
 
 static int start_admin(struct daemon *d, struct errbuf *err)
 {
-	static const struct pages_ops ops = { .metrics = daemon_metrics, .ready = page_ready,
-					      .admin_get = admin_get, .admin_post = admin_post };
+	static const struct pages_ops ops = { .metrics = daemon_metrics,
+					      .ready = page_ready,
+					      .admin_get = admin_get,
+					      .admin_post = admin_post };
 	const struct pages_opts po = { d->opts.metrics_port, d->opts.ready_port, d->opts.admin_port };
 	_free_ char *sock = str_printf("%s/weftd.sock", d->opts.run_dir);
 	int r;

@@ -130,6 +130,21 @@ static void do_recheck(struct worker *w, void *arg)
 	conn_recheck(w->conns);
 }
 
+static void do_recheck_trust(struct worker *w, void *arg)
+{
+	(void)arg;
+	tunnel_recheck(w->conns->tunnel);
+}
+
+void workers_recheck_trust(struct daemon *d)
+{
+	struct workers_call c;
+
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		call_begin(&c.of[i], &d->worker[i], do_recheck_trust, NULL);
+	workers_call_end(d, &c);
+}
+
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret)
 {
 	for (uint32_t i = 0; i < d->n_workers; i++)

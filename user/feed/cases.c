@@ -7,7 +7,7 @@
 
 #include "base/own.h"
 #include "feed/decode.h"
-#include "feed/read.h"
+#include "io/file.h"
 
 /* from and to: names of many forms, but never nothing. */
 static int read_end(struct decode *d, const struct at *at, const struct yaml *y,

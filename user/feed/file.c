@@ -20,7 +20,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "feed/apply.h"
-#include "feed/read.h"
+#include "io/file.h"
 #include "io/loop.h"
 
 /* A burst of events (write, rename, chmod) is one change. */

@@ -162,6 +162,7 @@ static int make_identity(const struct istio_request *q, const struct chain *c, s
 	cert.begin_ms = (int64_t)tls_identity_not_before(cert.id) * 1000;
 	cert.end_ms = (int64_t)tls_identity_not_after(cert.id) * 1000;
 	cert.digest = hash_str(str_of(chain)) ^ hash_str(str_of(roots)) * 3;
+	cert.roots = hash_str(str_of(roots));
 	if (strcmp(tls_identity_uri(cert.id), q->uri) != 0)
 		r = errbuf_set(err, -EINVAL, "the CA's certificate is for \"%s\"",
 			       tls_identity_uri(cert.id));

@@ -202,6 +202,7 @@ static int fetch_ca(struct source *s, const char *uri, struct errbuf *err, struc
 	c.end_ms = (int64_t)tls_identity_not_after(c.id) * 1000;
 	c.cut_short = c.end_ms / 1000 < now_ms / 1000 + (int64_t)s->ttl_s;
 	c.digest = hash_str(str_of(chain));
+	c.roots = hash_str(str_of(ca_root_pem(s->ca)));
 	*ret = c;
 	return 0;
 }
@@ -294,6 +295,7 @@ static int fetch_files(struct source *s, const char *uri, struct errbuf *err, st
 		.end_ms = (int64_t)tls_identity_not_after(id) * 1000,
 		.digest = hash_str(str_of(chain)) ^ hash_str(str_of(roots)) * 3 ^
 			  hash_str(str_of(key)) * 5,
+		.roots = hash_str(str_of(roots)),
 	};
 	ret->id = TAKE_PTR(id);
 	return 0;

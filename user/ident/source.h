@@ -19,6 +19,7 @@ struct source_cert {
 	struct tls_identity *id;      /* reference for the caller */
 	int64_t begin_ms, end_ms;     /* the life renewal is planned on, wall time */
 	uint64_t digest;       /* equal: the very same certificate, key and roots */
+	uint64_t roots;        /* digest of the roots */
 	bool cut_short;        /* ends before its ttl, with the intermediate */
 };
 

@@ -15,6 +15,7 @@
 #include "ident/store.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/bug.h"
@@ -27,8 +28,10 @@
 #include "codec/spiffe.h"
 #include "ident/istio.h"
 #include "ident/plan.h"
+#include "ident/revoke.h"
 #include "ident/source.h"
 #include "io/loop.h"
+#include "tls/crl.h"
 #include "tls/handshake.h"
 
 #define FETCH_BATCH 32   /* fetches in one turn, so that the control thread answers */
@@ -40,8 +43,9 @@ struct ident {
 	unsigned wants;
 	struct ident_store *store;
 	struct istio_request *request;	/* under way, from istiod */
-	struct tls_identity *current; /* under store->lock */
-	uint64_t digest;
+	struct tls_identity *current; /* under store->lock, as revoked */
+	bool revoked;        /* current is on a list */
+	uint64_t digest, roots;
 	int64_t renew_ms;   /* wall */
 	uint64_t fetched_ns; /* monotonic, of the last success */
 	uint64_t retry_ns;  /* monotonic; 0: no retry pending */
@@ -56,6 +60,11 @@ struct ident_store {
 	pthread_mutex_t lock; /* map and ident.current, against the workers */
 	struct hmap map;
 	struct timer tick, settle;
+	struct revoke *revoke; /* NULL: no lists */
+	_Atomic uint64_t trust;
+	struct task trust_changed;
+	void (*on_trust)(void *arg);
+	void *on_trust_arg;
 	struct watch watch;
 	char state_text[300];
 };
@@ -86,7 +95,7 @@ static struct ident *ident_find(const struct ident_store *s, const char *uri)
 
 static bool is_usable(const struct ident *i)
 {
-	return i->current && clock_wall_s() < tls_identity_not_after(i->current);
+	return i->current && !i->revoked && clock_wall_s() < tls_identity_not_after(i->current);
 }
 
 static void publish(struct ident_store *s, struct ident *i, struct tls_identity *id)
@@ -96,14 +105,33 @@ static void publish(struct ident_store *s, struct ident *i, struct tls_identity 
 	pthread_mutex_lock(&s->lock);
 	old = i->current;
 	i->current = id;
+	i->revoked = false;
 	pthread_mutex_unlock(&s->lock);
 	if (old)
 		tls_identity_put(&old);
 }
 
+static void trust_changed(struct ident_store *s)
+{
+	atomic_fetch_add(&s->trust, 1);
+	if (s->on_trust)
+		task_defer(s->loop, &s->trust_changed, s->on_trust, s->on_trust_arg);
+}
+
+/* By the lists that are in force. */
+static int revoked(struct ident_store *s, const struct tls_identity *id, struct errbuf *err)
+{
+	struct tls_crl *crl = revoke_crl_any(s->revoke);
+	int r = tls_identity_check(id, crl, err);
+
+	tls_crl_put(&crl);
+	return r;
+}
+
 static void on_fetched(struct ident_store *s, struct ident *i, struct source_cert *c)
 {
 	bool first = !i->current, same = !first && i->digest == c->digest;
+	bool new_roots = !first && i->roots != c->roots;
 
 	i->failures = 0;
 	i->retry_ns = 0;
@@ -117,10 +145,13 @@ static void on_fetched(struct ident_store *s, struct ident *i, struct source_cer
 		return;
 	}
 	i->digest = c->digest;
+	i->roots = c->roots;
 	i->rotations += !first;
 	log_info("%s: certificate %s, serial %s, %lld s", i->uri, first ? "ready" : "renewed",
 		 tls_identity_serial(c->id), (long long)((c->end_ms - wall_ms()) / 1000));
 	publish(s, i, TAKE_PTR(c->id));
+	if (new_roots)
+		trust_changed(s);
 }
 
 static void on_failed(struct ident *i, int r, const struct errbuf *err)
@@ -140,6 +171,20 @@ static void on_failed(struct ident *i, int r, const struct errbuf *err)
 
 static void arm(struct ident_store *s);
 
+/* What is on a list already is no new certificate. */
+static void on_issued(struct ident_store *s, struct ident *i, struct source_cert *c)
+{
+	struct errbuf err = { 0 };
+	int r = revoked(s, c->id, &err);
+
+	if (r == 0) {
+		on_fetched(s, i, c);
+		return;
+	}
+	tls_identity_put(&c->id);
+	on_failed(i, r, &err);
+}
+
 static void on_answer(void *arg, int r, const struct errbuf *err, struct source_cert *c)
 {
 	struct ident *i = arg;
@@ -148,7 +193,7 @@ static void on_answer(void *arg, int r, const struct errbuf *err, struct source_
 	if (r < 0)
 		on_failed(i, r, err);
 	else
-		on_fetched(i->store, i, c);
+		on_issued(i->store, i, c);
 	arm(i->store);
 }
 
@@ -166,7 +211,7 @@ static void fetch(struct ident_store *s, struct ident *i)
 	if (r < 0)
 		on_failed(i, r, &err);
 	else if (!istio)
-		on_fetched(s, i, &c);
+		on_issued(s, i, &c);
 }
 
 /* Milliseconds until something has to be done for i; <= 0: now. */
@@ -238,6 +283,28 @@ static void on_files(void *arg, uint32_t events)
 		timer_set(s->loop, &s->settle, SETTLE_NS, reread, s);
 }
 
+/* Own certificates that are on a list now are no longer shown to anybody; the CA makes others. */
+static void on_lists(void *arg)
+{
+	struct ident_store *s = arg;
+
+	hmap_for_each(n, &s->map) {
+		struct ident *i = ident_of(n);
+		struct errbuf err = { 0 };
+		bool bad = i->current && revoked(s, i->current, &err) < 0;
+
+		pthread_mutex_lock(&s->lock);
+		i->revoked = bad;
+		pthread_mutex_unlock(&s->lock);
+		if (!bad)
+			continue;
+		log_warn("%s: %s", i->uri, err.text);
+		fetch(s, i);
+	}
+	trust_changed(s);
+	arm(s);
+}
+
 static void own_store(struct ident_store **s)
 {
 	ident_store_free(s);
@@ -253,7 +320,11 @@ int ident_store_new(struct loop *control, const struct ident_opts *o, struct err
 		return -ENOMEM;
 	s->loop = control;
 	pthread_mutex_init(&s->lock, NULL);
+	s->on_trust = o->on_trust;
+	s->on_trust_arg = o->on_trust_arg;
 	r = source_new(control, o, err, &s->source);
+	if (r == 0 && o->crl_file && o->crl_file[0])
+		r = revoke_start(control, o->crl_file, on_lists, s, err, &s->revoke);
 	if (r < 0)
 		return r;
 	if (source_watch_fd(s->source) >= 0) {
@@ -282,7 +353,9 @@ void ident_store_free(struct ident_store **sp)
 		return;
 	timer_cancel(&s->tick);
 	timer_cancel(&s->settle);
+	task_cancel(&s->trust_changed);
 	watch_del(&s->watch);
+	revoke_stop(&s->revoke);
 	hmap_for_each_safe(n, &s->map) {
 		hmap_remove(&s->map, n);
 		ident_free(s, ident_of(n));
@@ -369,6 +442,21 @@ struct tls_identity *ident_current_any(struct ident_store *s, const char *uri)
 		id = tls_identity_get(i->current);
 	pthread_mutex_unlock(&s->lock);
 	return id;
+}
+
+struct tls_crl *ident_crl_any(struct ident_store *s)
+{
+	return revoke_crl_any(s->revoke);
+}
+
+uint64_t ident_trust_any(struct ident_store *s)
+{
+	return atomic_load(&s->trust);
+}
+
+const struct revoke *ident_revoke(const struct ident_store *s)
+{
+	return s->revoke;
 }
 
 static void fill_row(struct ident_store *s, const struct ident *i, struct ident_row *row)

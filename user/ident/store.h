@@ -13,6 +13,8 @@
 
 struct grpc_channel_opts;
 struct loop;
+struct revoke;
+struct tls_crl;
 struct tls_identity;
 struct ident_store;
 
@@ -26,6 +28,10 @@ struct ident_opts {
 	const char *files_dir;
 	const struct grpc_channel_opts *istio; /* IDENT_ISTIO: see ident/istio.h */
 	uint64_t ttl_s; /* life of an issued certificate; from istiod it may be another one */
+	const char *crl_file; /* revocation lists (revoke.h); NULL or "": none */
+	/* Roots or lists are other ones: live tunnels have to be looked at again. */
+	void (*on_trust)(void *arg);
+	void *on_trust_arg;
 };
 
 int ident_store_new(struct loop *control, const struct ident_opts *o, struct errbuf *err,
@@ -35,8 +41,13 @@ void ident_store_free(struct ident_store **s);
 int ident_want(struct ident_store *s, const char *uri);
 void ident_forget(struct ident_store *s, const char *uri);
 /* Any thread: the current identity with a reference for the caller, NULL if there is none or
- * it has expired. */
+ * it has expired or is revoked. */
 struct tls_identity *ident_current_any(struct ident_store *s, const char *uri);
+/* Any thread: the revocation lists in force, with a reference; NULL: none. */
+struct tls_crl *ident_crl_any(struct ident_store *s);
+/* Any thread: another number after each change of roots or lists. */
+uint64_t ident_trust_any(struct ident_store *s);
+const struct revoke *ident_revoke(const struct ident_store *s); /* NULL: no lists are wanted */
 
 struct ident_row {
 	char uri[320];

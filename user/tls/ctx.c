@@ -34,8 +34,8 @@ static bool cpu_has_aes(void)
 
 static const char *suites(void)
 {
-	return cpu_has_aes() ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384" :
-			       "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:"
+	return cpu_has_aes() ? "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"
+			     : "TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256:"
 			       "TLS_AES_256_GCM_SHA384";
 }
 
@@ -60,8 +60,7 @@ static int hello_check(SSL *ssl, int *ret_alert, void *arg)
 	size_t n;
 
 	(void)arg;
-	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p,
-				      &n))
+	if (SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &p, &n))
 		return SSL_CLIENT_HELLO_SUCCESS;
 	*ret_alert = SSL_AD_NO_APPLICATION_PROTOCOL;
 	return SSL_CLIENT_HELLO_ERROR;
@@ -128,11 +127,12 @@ SSL_CTX *ctx_new(enum tls_role role, X509_STORE *roots)
 	SSL_CTX_set1_cert_store(ctx, roots);
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
 	SSL_CTX_set_verify_depth(ctx, CHAIN_DEPTH);
+	SSL_CTX_set_cert_verify_callback(ctx, hs_verify, NULL);
 	param = SSL_CTX_get0_param(ctx);
 	/* The EKU for the peer's role: OpenSSL would pick the same, but this is what the mesh
 	 * rests on, so it is said. */
-	X509_VERIFY_PARAM_set_purpose(param, role == TLS_SERVER ? X509_PURPOSE_SSL_CLIENT :
-								  X509_PURPOSE_SSL_SERVER);
+	X509_VERIFY_PARAM_set_purpose(param, role == TLS_SERVER ? X509_PURPOSE_SSL_CLIENT
+								: X509_PURPOSE_SSL_SERVER);
 	/* The anchors are what the CA named as such, self-signed or not. */
 	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
 	return ctx;

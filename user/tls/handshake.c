@@ -16,6 +16,7 @@
 #include <openssl/ssl.h>
 
 #include "base/own.h"
+#include "tls/crl.h"
 #include "tls/identity.h"
 #include "tls/record.h"
 #include "tls/schedule.h"
@@ -35,6 +36,7 @@ struct tls_hs {
 	enum hs_state state;
 	enum tls_role role;
 	struct tls_identity *id;
+	struct tls_crl *crl;
 	SSL *ssl;
 	BIO *in, *out; /* owned by ssl */
 	size_t fed;
@@ -42,6 +44,7 @@ struct tls_hs {
 	struct cert_uris uris;
 	uint64_t peer_not_after;
 	uint16_t suite;
+	bool peer_revoked;
 	char error[256];
 };
 
@@ -86,6 +89,35 @@ void hs_keylog(const SSL *ssl, const char *line)
 		secret_parse(rest, &hs->secret[TLS_SERVER]);
 }
 
+int hs_verify(X509_STORE_CTX *ctx, void *arg)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls_hs *hs = ssl ? SSL_get_app_data(ssl) : NULL;
+
+	(void)arg;
+	if (hs)
+		crl_apply(ctx, hs->crl);
+	return X509_verify_cert(ctx);
+}
+
+void tls_hs_use_crl(struct tls_hs *hs, struct tls_crl *crl)
+{
+	tls_crl_put(&hs->crl);
+	hs->crl = tls_crl_get(crl);
+}
+
+bool tls_hs_peer_revoked(const struct tls_hs *hs)
+{
+	return hs->peer_revoked;
+}
+
+int tls_chain_new(struct tls_hs *hs, struct tls_chain **ret)
+{
+	const STACK_OF(X509) *certs = SSL_get0_verified_chain(hs->ssl);
+
+	return certs ? chain_make(certs, ret) : -EINVAL;
+}
+
 int tls_hs_new(struct tls_identity *id, enum tls_role role, struct tls_hs **ret)
 {
 	struct tls_hs *hs = calloc(1, sizeof(*hs));
@@ -125,12 +157,13 @@ void tls_hs_free(struct tls_hs **hsp)
 	SSL_free(hs->ssl);
 	cert_uris_fini(&hs->uris);
 	tls_identity_put(&hs->id);
+	tls_crl_put(&hs->crl);
 	OPENSSL_cleanse(hs, sizeof(*hs));
 	free(hs);
 }
 
 __attribute__((format(printf, 3, 4))) static int hs_fail(struct tls_hs *hs, int r, const char *fmt,
-							  ...)
+							 ...)
 {
 	va_list ap;
 
@@ -152,6 +185,7 @@ static int hs_fail_ssl(struct tls_hs *hs)
 	int code = ERR_GET_REASON(e);
 
 	ERR_clear_error();
+	hs->peer_revoked = verify == X509_V_ERR_CERT_REVOKED;
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL && code == SSL_R_CERTIFICATE_VERIFY_FAILED)
 		return hs_fail(hs, -EPROTO, "certificate of the %s refused: %s", who,
 			       X509_verify_cert_error_string(verify));

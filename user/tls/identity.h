@@ -14,6 +14,13 @@ SSL_CTX *identity_ctx(const struct tls_identity *id, enum tls_role role);
  * are checked against roots (shared, not taken). NULL when out of memory or when the library
  * lacks what the policy asks for. */
 SSL_CTX *ctx_new(enum tls_role role, X509_STORE *roots);
+/* Certificate verification of every context: OpenSSL's, and by the lists of the struct tls_hs. */
+int hs_verify(X509_STORE_CTX *ctx, void *arg);
+/* crl.c: makes a verification that is about to begin look at these lists. */
+struct tls_crl;
+void crl_apply(X509_STORE_CTX *ctx, struct tls_crl *crl);
+struct tls_chain;
+int chain_make(const STACK_OF(X509) * certs, struct tls_chain **ret);
 /* Keylog callback of every context: hands traffic secrets to the struct tls_hs that is the
  * SSL's app data. */
 void hs_keylog(const SSL *ssl, const char *line);
@@ -22,7 +29,7 @@ bool ctx_alpn_ok(const SSL *ssl);
 
 /* Takes all certificates out of PEM text, in order. -EINVAL with a sentence that begins with
  * what, also for none at all; -ENOMEM. */
-int pem_certs(struct str pem, const char *what, struct errbuf *err, STACK_OF(X509) **ret);
+int pem_certs(struct str pem, const char *what, struct errbuf *err, STACK_OF(X509) * *ret);
 int pem_key(struct str pem, struct errbuf *err, EVP_PKEY **ret);
 
 /* URI SANs of a certificate. -EPROTO if one holds anything but printable ASCII (or a NUL, which

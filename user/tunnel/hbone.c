@@ -24,6 +24,7 @@ void hbone_free(void *arg)
 	hb->magic = 0;
 	list_del(&hb->node);
 	task_cancel(&hb->free_later);
+	tls_chain_free(&hb->chain);
 	free(hb->own_uri);
 	free(hb->peer_uri);
 	free(hb);
@@ -149,8 +150,8 @@ static void on_tick(void *arg)
 		hb->idle_since_ns = 0;
 	else if (!hb->idle_since_ns)
 		hb->idle_since_ns = now;
-	if (hb->idle_since_ns && ((hb->draining && !hb->out_n) || (!hb->server && now - hb->idle_since_ns >
-									 HBONE_IDLE_NS))) {
+	if (hb->idle_since_ns && ((hb->draining && !hb->out_n) ||
+				  (!hb->server && now - hb->idle_since_ns > HBONE_IDLE_NS))) {
 		hbone_close(hb, WEFT_REASON_OK, hb->draining ? "drained" : "idle");
 		return;
 	}
@@ -236,8 +237,8 @@ int hbone_start(struct hbone *hb)
 
 	if (r < 0)
 		return r;
-	r = watch_add(hb->t->loop, &hb->watch, hb->fd,
-		      EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_socket, hb);
+	r = watch_add(hb->t->loop, &hb->watch, hb->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
+		      on_socket, hb);
 	if (r < 0)
 		return r;
 	hb->last_rx_ns = loop_now(hb->t->loop);

@@ -4,6 +4,7 @@
 #include "base/bug.h"
 #include "base/list.h"
 #include "io/loop.h"
+#include "tls/crl.h"
 #include "tls/handshake.h"
 #include "tls/record.h"
 #include "tunnel/tunnel.h"
@@ -61,6 +62,8 @@ struct hbone {
 	struct task flush, read_again, free_later;
 	struct tls_hs *hs;
 	struct tls_identity *identity;
+	struct tls_chain *chain; /* of the peer, from READY on */
+	uint64_t trust;   /* ident_trust_any() when the handshake began */
 	struct record rec;
 	bool rec_ready;
 	struct h2_conn h2;
@@ -157,13 +160,15 @@ void hbone_open_records(struct hbone *hb, size_t have);
 /* shake.c */
 void hbone_handshake(struct hbone *hb, const uint8_t *p, size_t n);
 int hbone_handshake_begin(struct hbone *hb);
+/* trust.c: looks again at a connection whose handshake a change of trust may have missed; false: it is
+ * closed. */
+bool hbone_trusted(struct hbone *hb);
 /* stream.c */
 extern const struct h2_conn_ops hbone_h2_ops;
 struct tunnel_stream *stream_new(struct hbone *hb);
 void stream_free(struct tunnel_stream *s);
 /* Tells the owner that it is over and frees s. */
-void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status,
-		 const char *detail);
+void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status, const char *detail);
 void stream_send_waiting(struct hbone *hb);
 void stream_batch_flush(struct tunnel *t);
 /* pool.c */

@@ -18,10 +18,21 @@
 
 int hbone_handshake_begin(struct hbone *hb)
 {
+	struct tls_crl *crl;
+	int r;
+
+	/* The number first: what changes behind it is seen when the handshake is done. */
+	hb->trust = ident_trust_any(hb->t->ident);
 	hb->identity = ident_current_any(hb->t->ident, hb->own_uri);
 	if (!hb->identity)
 		return -ENOKEY;
-	return tls_hs_new(hb->identity, hb->server ? TLS_SERVER : TLS_CLIENT, &hb->hs);
+	r = tls_hs_new(hb->identity, hb->server ? TLS_SERVER : TLS_CLIENT, &hb->hs);
+	if (r < 0)
+		return r;
+	crl = ident_crl_any(hb->t->ident);
+	tls_hs_use_crl(hb->hs, crl);
+	tls_crl_put(&crl);
+	return 0;
 }
 
 static bool client_accepts(struct hbone *hb)
@@ -63,8 +74,10 @@ static void push_output(struct hbone *hb)
 static int become_ready(struct hbone *hb)
 {
 	const struct h2_limits limits = { .max_streams = hb->t->max_streams };
-	int r = tls_hs_record(hb->hs, &hb->rec);
+	int r = tls_chain_new(hb->hs, &hb->chain);
 
+	if (r == 0)
+		r = tls_hs_record(hb->hs, &hb->rec);
 	if (r < 0)
 		return r;
 	hb->rec_ready = true;
@@ -101,6 +114,8 @@ static void finish(struct hbone *hb)
 		hbone_close(hb, WEFT_REASON_TLS_FAILED, log_strerror(r));
 		return;
 	}
+	if (!hbone_trusted(hb))
+		return;
 	left = tls_hs_leftover(hb->hs, hb->t->rbuf, HBONE_RBUF);
 	tls_hs_free(&hb->hs);
 	if (left)
@@ -113,6 +128,7 @@ static void finish(struct hbone *hb)
 
 void hbone_handshake(struct hbone *hb, const uint8_t *p, size_t n)
 {
+	enum weft_reason why = WEFT_REASON_TLS_FAILED;
 	int r = tls_hs_step(hb->hs, p, n);
 
 	push_output(hb);
@@ -120,7 +136,11 @@ void hbone_handshake(struct hbone *hb, const uint8_t *p, size_t n)
 		return;
 	if (r < 0) {
 		hb->t->stats.handshakes_failed++;
-		hbone_close(hb, WEFT_REASON_TLS_FAILED, tls_hs_error(hb->hs));
+		if (tls_hs_peer_revoked(hb->hs)) {
+			hb->t->stats.revoked[hb->server ? TLS_SERVER : TLS_CLIENT]++;
+			why = WEFT_REASON_CERT_REVOKED;
+		}
+		hbone_close(hb, why, tls_hs_error(hb->hs));
 	} else if (r == 1) {
 		finish(hb);
 	}

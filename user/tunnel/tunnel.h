@@ -25,8 +25,8 @@ struct tunnel_ops {
 	 * tunnel_stream_claim() or tunnel_respond() with an error. */
 	void (*on_request)(void *arg, struct tunnel_stream *s, const struct h2_headers *h);
 	/* Server: a peer did not get as far as a request. */
-	void (*on_refused)(void *arg, void *local, const struct weft_ep *peer,
-			   enum weft_reason why, const char *detail);
+	void (*on_refused)(void *arg, void *local, const struct weft_ep *peer, enum weft_reason why,
+			   const char *detail);
 	/* A reference for local (given to tunnel_serve) is returned. */
 	void (*local_put)(void *arg, void *local);
 };
@@ -58,6 +58,7 @@ void tunnel_limit(struct tunnel *t, uint32_t streams_max);
 
 struct tunnel_stats {
 	size_t client_conns, server_conns, streams;
+	uint64_t revoked[2]; /* by our role (server is 1): refused or closed for their certificates */
 	uint64_t handshakes_ok, handshakes_failed, opened_conns;
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
@@ -80,11 +81,11 @@ struct tunnel_stream_ops {
 };
 
 struct tunnel_dst {
-	const char *source_uri;	  /* own identity */
-	const char *peer_uri;	  /* the peer must prove exactly this one */
-	struct weft_ep to;	  /* pod address, port 15008 */
-	int netns_fd;		  /* connect from inside the source pod; duplicated if kept */
-	uint32_t slot;		  /* pod slot: connections are never shared between pods */
+	const char *source_uri; /* own identity */
+	const char *peer_uri; /* the peer must prove exactly this one */
+	struct weft_ep to; /* pod address, port 15008 */
+	int netns_fd; /* connect from inside the source pod; duplicated if kept */
+	uint32_t slot; /* pod slot: connections are never shared between pods */
 };
 
 /* Opens a stream on a pooled connection or a new one. req must stay valid until on_open or
@@ -106,6 +107,10 @@ struct chan *tunnel_chan(struct tunnel_stream *s);
 const char *tunnel_peer_uri(const struct tunnel_stream *s);
 void *tunnel_local(const struct tunnel_stream *s);
 void tunnel_addrs(const struct tunnel_stream *s, struct weft_ep *ret_local, struct weft_ep *ret_peer);
+
+/* Roots or revocation lists have changed: connections whose peer would not be accepted any more, or
+ * whose own certificate is revoked, are closed with CERT_REVOKED. */
+void tunnel_recheck(struct tunnel *t);
 
 /* A pod left: no new streams on its client connections (by slot) and on the server
  * connections whose local is this one (GOAWAY); streams that are open go on to their end. */

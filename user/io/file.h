@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Inside of the feed room: a file as a whole, and whether it is still the same one. */
+/* A file as a whole, and whether it is still the same one. Any thread. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/errbuf.h"
 
-#define FEED_BYTES_MAX (64u << 20)
+#define FILE_BYTES_MAX (64u << 20)
 
 struct file_identity {
 	int r; /* 0, or why there is no file */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reads a whole file (read.h), bounded. Used by the file feed.
+ * Reads a whole file (file.h), bounded. Used by the file feed and for revocation lists.
  */
-#include "feed/read.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,9 +82,9 @@ int file_read(const char *path, struct errbuf *err, struct file_identity *ret_id
 	*ret_id = identity_of(&st);
 	if (!S_ISREG(st.st_mode))
 		return errbuf_set(err, -EINVAL, "%s: is not a file", path);
-	if (st.st_size > (off_t)FEED_BYTES_MAX)
+	if (st.st_size > (off_t)FILE_BYTES_MAX)
 		return errbuf_set(err, -EFBIG, "%s: is larger than %u MiB", path,
-				  FEED_BYTES_MAX >> 20);
+				  FILE_BYTES_MAX >> 20);
 	/* One byte more than it has: a file that grew is not taken for whole. */
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
