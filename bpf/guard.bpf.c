@@ -6,6 +6,7 @@
  *                   SYN around the connect hook (a foreign cgroup, more subflows of MPTCP) to a
  *                   peer that is reached by tunnel only is dropped; bytes outside HBONE are
  *                   counted
+ *                   counted; so are SYNs that sk_lookup refused, by the RST that answers them
  *   weft_uplink_*   uplink ingress: nobody outside may claim an address of a local pod
  */
 #include <linux/if_ether.h>
@@ -16,6 +17,9 @@
 #include <linux/tcp.h>
 
 #include "lib/addr.h"
+#include "lib/event.h"
+#include "lib/flow.h"
+#include "lib/refuse.h"
 
 #define VLAN_TAGS_MAX 4
 #define IP_FRAG_MASK 0x1fff
@@ -25,6 +29,8 @@ struct packet {
 	__u16 sport, dport;
 	__u8 proto;
 	__u8 syn; /* SYN without ACK, or TCP whose flags cannot be seen */
+	__u8 flags; /* of TCP, as in the header */
+	__be32 seq;
 };
 
 struct vlan_tag {
@@ -70,6 +76,8 @@ static __always_inline void tcp_parse(void *at, void *end, struct packet *p)
 		return;
 	p->sport = bpf_ntohs(tcp->source);
 	p->dport = bpf_ntohs(tcp->dest);
+	p->flags = ((__u8 *)tcp)[13];
+	p->seq = tcp->seq;
 	p->syn = tcp->syn && !tcp->ack;
 }
 
@@ -155,6 +163,47 @@ static __always_inline int plain_syn(const struct packet *p)
 	       !(w->flags & WEFT_WLD_LOCAL);
 }
 
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+/* The answer to a SYN that nobody takes: RST, ACK, and no sequence number of its own (RFC 9293
+ * 3.10.7.1). All other resets continue a sequence or have no ACK. */
+static __always_inline int is_refusal(__u8 flags, __be32 seq)
+{
+	return (flags & (TCP_RST | TCP_ACK)) == (TCP_RST | TCP_ACK) && !seq;
+}
+
+/* The pod answers a SYN with RST. If sk_lookup made it do so, because every policy refuses
+ * plaintext there, that was a denied connection. */
+static __always_inline void count_refused(const struct packet *p)
+{
+	struct weft_tuple t = { .src = p->dst, .dst = p->src, .sport = p->dport, .dport = p->sport };
+	struct weft_flow_rec r = { .path = WEFT_PATH_PLAIN };
+	struct weft_total_key key;
+	struct weft_total *total;
+	struct weft_event *e;
+	struct weft_wld *w;
+
+	r.dst = refused_by(&t);
+	/* With an approval the SYN got through, and it was the application that refused. */
+	if (!r.dst || weft_port_is_reserved(t.dport) || bpf_map_lookup_elem(&weft_approved, &t))
+		return;
+	w = bpf_map_lookup_elem(&weft_addrs, &t.src);
+	if (w)
+		r.src = w->workload;
+	total_key(&key, &r, WEFT_REASON_POLICY_DENIED);
+	total = total_of(&key);
+	if (total)
+		count(&total->failed, 1);
+	e = event_reserve(WEFT_EVENT_DENIED, r.path, WEFT_REASON_POLICY_DENIED);
+	if (!e)
+		return;
+	e->tuple = t;
+	e->src = r.src;
+	e->dst = r.dst;
+	event_submit(e);
+}
+
 /* tcx runs with softirqs off, so nothing on this CPU comes between: no atomic add. */
 static __always_inline void count_packet(enum weft_stat packets, enum weft_stat bytes, __u32 len)
 {
@@ -179,7 +228,7 @@ static __always_inline int pass(__u16 sport, __u16 dport, __u32 len)
 
 /*
  * What nearly every packet is: whole TCP right behind Ethernet and a plain IP header, from the
- * pod's own address, and no SYN. Ten packets of a short connection pass here, so this counts:
+ * pod's own address, no SYN and not the refusal of one. Ten packets of a short connection pass here, so this counts:
  * all of guard_any() for each of them cost 4 % of the connections per second.
  */
 static __always_inline struct tcphdr *usual_tcp(void *data, void *end, const struct weft_veth *v)
@@ -203,6 +252,8 @@ static __always_inline struct tcphdr *usual_tcp(void *data, void *end, const str
 		    !addr_eq((const struct weft_addr *)&ip6->saddr, &v->v6))
 			return NULL;
 	}
+	if (is_refusal(((__u8 *)tcp)[13], tcp->seq))
+		return NULL;
 	return tcp->syn && !tcp->ack ? NULL : tcp;
 }
 
@@ -235,6 +286,8 @@ __noinline int guard_any(struct __sk_buff *skb)
 		stat_inc(WEFT_STAT_GUARD_PLAIN_SYN);
 		return TCX_DROP;
 	}
+	if (is_refusal(p.flags, p.seq))
+		count_refused(&p);
 	return pass(p.sport, p.dport, skb->len);
 }
 

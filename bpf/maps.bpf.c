@@ -67,6 +67,16 @@ struct {
 	__type(value, struct weft_verdict);
 } weft_verdicts SEC(".maps");
 
+/* {pod address, port} -> do all policies refuse it without an identity? Writer weftd; read by
+ * sk_lookup and guard. Full: the relay accepts and then resets, as without an entry. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_refuse_key);
+	__type(value, struct weft_refuse);
+} weft_refused SEC(".maps");
+
 /* Live direct connections by 4-tuple. Written and deleted by sockops, read by sk_lookup.
  * Full: the SYN finds no approval and lands on the plaintext listener, which
  * knows no identity (fails closed under a strict policy); counted in approved_full. */

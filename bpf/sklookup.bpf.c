@@ -3,12 +3,14 @@
  * sk_lookup, attached to each enrolled pod's netns: who gets a SYN that reaches the pod.
  * Approved by the hooks of this node (a direct connection, or weftd's own leg to the
  * application) -> the application. Port 15008 -> HBONE listener.
- * Anything else from outside -> plaintext listener, which knows no identity. Without a
+ * Anything else from outside -> plaintext listener, which knows no identity; where no policy
+ * lets anybody in without one, the SYN is refused instead. Without a
  * listener (weftd is down) the SYN is refused: fail closed.
  */
 #include <linux/in.h>
 
 #include "lib/addr.h"
+#include "lib/refuse.h"
 
 static __always_inline int steer(struct bpf_sk_lookup *ctx, const struct weft_addr *local, __u32 kind)
 {
@@ -62,6 +64,12 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 		return steer(ctx, &t.dst, WEFT_LISTEN_HBONE);
 	if (t.dport == WEFT_PORT_OUTBOUND || t.dport == WEFT_PORT_PLAINTEXT) {
 		stat_inc(WEFT_STAT_LOOKUP_RESERVED);
+		return SK_DROP;
+	}
+	/* No policy could let it in: an RST at once, instead of accepting it to reset it. Seen here
+	 * are late packets of ended connections, too, so the guard counts, by that RST. */
+	if (refused_by(&t)) {
+		stat_inc(WEFT_STAT_LOOKUP_REFUSED);
 		return SK_DROP;
 	}
 	return steer(ctx, &t.dst, WEFT_LISTEN_PLAIN);

@@ -20,16 +20,16 @@
 #include "lib/flowval.h"
 
 #define WEFT_MAP(name, map_type, key_type, value_type, entries, mapflags) \
-	struct {                                                          \
-		__uint(type, map_type);                                   \
-		__uint(max_entries, entries);                             \
-		__uint(map_flags, mapflags);                              \
-		__type(key, key_type);                                    \
-		__type(value, value_type);                                \
+	struct { \
+		__uint(type, map_type); \
+		__uint(max_entries, entries); \
+		__uint(map_flags, mapflags); \
+		__type(key, key_type); \
+		__type(value, value_type); \
 	}
 
-extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u64, struct weft_pod, 4096, BPF_F_NO_PREALLOC)
-	weft_pods SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u64, struct weft_pod, 4096, BPF_F_NO_PREALLOC) weft_pods
+	SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_addr, struct weft_wld, WEFT_ADDRS_MAX,
 		BPF_F_NO_PREALLOC) weft_addrs SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_svc_key, struct weft_svc, WEFT_SERVICES_MAX,
@@ -38,18 +38,19 @@ extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_slot_key, struct weft_slot, 262
 		BPF_F_NO_PREALLOC) weft_slots SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_verdict_key, struct weft_verdict, 65536,
 		BPF_F_NO_PREALLOC) weft_verdicts SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_refuse_key, struct weft_refuse, 65536,
+		BPF_F_NO_PREALLOC) weft_refused SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_tuple, struct weft_approval, 131072,
 		BPF_F_NO_PREALLOC) weft_approved SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_origdst_key, struct weft_origdst, 131072,
 		BPF_F_NO_PREALLOC) weft_origdst SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_SOCKHASH, struct weft_listen_key, __u64, 16384, 0)
-	weft_listen SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u32, struct weft_veth, 4096, BPF_F_NO_PREALLOC)
-	weft_veths SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_SOCKHASH, struct weft_listen_key, __u64, 16384, 0) weft_listen
+	SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u32, struct weft_veth, 4096, BPF_F_NO_PREALLOC) weft_veths
+	SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_PERCPU_HASH, struct weft_total_key, struct weft_total, 65536,
 		BPF_F_NO_PREALLOC) weft_totals SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, WEFT_STAT_MAX, 0)
-	weft_stats SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, WEFT_STAT_MAX, 0) weft_stats SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_ARRAY, __u32, struct weft_state, 1, 0) weft_state SEC(".maps");
 extern struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -7,7 +7,8 @@
 #include "weft/flow.h"
 
 enum weft_event_kind {
-	WEFT_EVENT_DENIED = 1, /* refused in the connect hook; reason says why */
+	WEFT_EVENT_DENIED = 1, /* refused; reason says why; path PLAIN: inbound, by sk_lookup, else
+				* in the connect hook */
 	WEFT_EVENT_CLOSED = 2, /* a direct or passthrough connection ended */
 	WEFT_EVENT_OPENED = 3, /* a direct or passthrough connection was established */
 };

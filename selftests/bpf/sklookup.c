@@ -55,8 +55,7 @@ static void expect_lands(struct env *e, int from, const char *ip, uint16_t port,
 	assert_int_equal(stat_now(e, why), before + 1);
 }
 
-static void expect_refused(struct env *e, int from, const char *ip, uint16_t port,
-			   enum weft_stat why)
+static void expect_refused(struct env *e, int from, const char *ip, uint16_t port, enum weft_stat why)
 {
 	const uint64_t before = stat_now(e, why);
 
@@ -124,6 +123,40 @@ static void reserved_is_refused(struct env *e, const char *ip)
 static void ports_15001_and_15006_are_closed_to_the_outside(void **state)
 {
 	both_families(*state, reserved_is_refused);
+}
+
+static void refuse_set(struct env *e, const char *ip, uint16_t port, uint32_t kind, uint32_t epoch)
+{
+	const struct weft_refuse_key key = { .addr = ep(ip, 0).addr, .port = port };
+	const struct weft_refuse v = { .epoch = epoch, .kind = kind, .dst = WLD_B };
+
+	assert_int_equal(bpf_map__update_elem(e->skel->maps.weft_refused, &key, sizeof(key), &v,
+					      sizeof(v), BPF_ANY),
+			 0);
+}
+
+static void strict_is_refused(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+
+	refuse_set(e, ip, 0, WEFT_VERDICT_DENY, 1);
+	refuse_set(e, ip, 8080, WEFT_VERDICT_ALLOW, 1);
+	expect_refused(e, e->x, ip, 80, WEFT_STAT_LOOKUP_REFUSED);
+	/* an exception; tunnels and approved connections are not meant */
+	expect_lands(e, e->x, ip, 8080, s.plain, WEFT_STAT_LOOKUP_PLAIN);
+	expect_lands(e, e->x, ip, WEFT_PORT_HBONE, s.hbone, WEFT_STAT_LOOKUP_HBONE);
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	expect_lands(e, e->a, ip, 80, s.app, WEFT_STAT_LOOKUP_APPROVED);
+	/* what was true before the last change is asked for again */
+	refuse_set(e, ip, 0, WEFT_VERDICT_DENY, 0);
+	expect_lands(e, e->x, ip, 80, s.plain, WEFT_STAT_LOOKUP_PLAIN);
+	refuse_set(e, ip, 0, WEFT_VERDICT_ALLOW, 1);
+	expect_lands(e, e->x, ip, 80, s.plain, WEFT_STAT_LOOKUP_PLAIN);
+}
+
+static void plaintext_that_no_policy_lets_in_is_refused_at_once(void **state)
+{
+	both_families(*state, strict_is_refused);
 }
 
 static void no_daemon_is_refused(struct env *e, const char *ip)
@@ -209,6 +242,7 @@ int main(void)
 		T(port_15008_comes_to_the_hbone_listener),
 		T(an_approved_connection_comes_to_the_application),
 		T(ports_15001_and_15006_are_closed_to_the_outside),
+		T(plaintext_that_no_policy_lets_in_is_refused_at_once),
 		T(without_the_daemon_a_listening_application_is_not_reached),
 		T(a_pod_reaches_itself),
 		T(an_approval_is_for_one_connection),

@@ -26,12 +26,23 @@ shop_apply
 everybody 9000 yes yes yes yes no
 new_drops node1
 everybody 9001 yes yes yes yes no
-wait_for 5 log_has node1 '.path == "plain" and .policy == "shop/strict"
-	and (.error | startswith("policy_denied: ")) and .direction == "inbound"'
-wait_for 5 drop_has node1 '.where == "relay" and .reason == "policy_denied"
-	and .policy == "shop/strict" and .dst_workload == "shop/web"'
-[[ $(metric node1 'istio_tcp_connections_failed_total{response_flags="DENY",reporter="destination",source_workload="unknown"') -ge 2 ]] ||
-	fail "refused plaintext is not counted"
+wait_for 5 log_has node1 '.path == "plain" and .policy == "shop/strict" and .rule == 0
+	and (.error | startswith("policy_denied: ")) and .direction == "inbound"
+	and (."src.addr" | startswith("172.31.250.254:")) and ."dst.workload" == "web"'
+wait_for 5 drop_has node1 '.where == "kernel" and .reason == "policy_denied"
+	and .policy == "shop/strict" and .rule == 0 and .dst_workload == "shop/web"'
+
+# The SYN itself is refused, by either family, and each is counted, once.
+refusals() {
+	metric node1 'istio_tcp_connections_failed_total{response_flags="DENY",reporter="destination",source_workload="unknown"}'
+}
+before=$(refusals)
+for ((i = 0; i < 10; i++)); do
+	for to in "$web" "$(ip_of web 6)"; do
+		expect_eq "$(says @fabric "$to" 9000)" ECONNREFUSED "plaintext to $to"
+	done
+done
+expect_eq $(($(refusals) - before)) 20 "refused plaintext that is counted"
 
 # permissive, but not on 9000
 policies='[{name: strict, namespace: shop, scope: Namespace, action: Deny,

@@ -16,7 +16,9 @@ static struct weft_addr source_addr(const struct weft_event *e, const struct wor
 {
 	struct weft_addr addr = e->tuple.src;
 
-	for (size_t i = 0; e->kind == WEFT_EVENT_DENIED && src && i < src->n_addrs; i++)
+	for (size_t i = 0;
+	     e->kind == WEFT_EVENT_DENIED && e->path == WEFT_PATH_DENIED && src && i < src->n_addrs;
+	     i++)
 		if (ip_is_v4(&src->addrs[i]) == ip_is_v4(&e->tuple.dst))
 			addr = src->addrs[i];
 	return addr;
@@ -27,9 +29,12 @@ static void explain(const struct snap *s, const struct access_rec *r, struct rba
 {
 	struct facts f;
 
-	if (!r->src_w || !r->dst_w)
+	/* A plaintext client may have the address of a workload; its identity it has not. */
+	const struct workload *src = r->path == WEFT_PATH_PLAIN ? NULL : r->src_w;
+
+	if ((!src && r->path != WEFT_PATH_PLAIN) || !r->dst_w)
 		return;
-	rbac_facts_of(r->src_w, r->dst_w, r->dst.port, &f);
+	rbac_facts_of(src, r->dst_w, r->dst.port, &f);
 	f.src_ip = r->src.addr;
 	f.dst_ip = r->dst.addr;
 	rbac_check(s, &f, ret);
@@ -37,8 +42,12 @@ static void explain(const struct snap *s, const struct access_rec *r, struct rba
 
 static void record_drop(struct daemon *d, const struct access_rec *a)
 {
-	struct drop_rec r = { .time_s = clock_wall_s(), .reason = a->reason,
-			      .kernel = true, .src = a->src, .dst = a->dst, .rule = a->rule };
+	struct drop_rec r = { .time_s = clock_wall_s(),
+			      .reason = a->reason,
+			      .kernel = true,
+			      .src = a->src,
+			      .dst = a->dst,
+			      .rule = a->rule };
 
 	if (a->src_w)
 		snprintf(r.src_name, sizeof(r.src_name), "%s/%s", a->src_w->ns, a->src_w->name);
@@ -56,13 +65,20 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	const struct workload *dst = snap_workload_by_id(s, e->dst);
 	struct rbac_result res = { .allow = true, .rule = -1 };
 	struct access_rec r = {
-		.path = e->path, .reason = e->reason,
+		.inbound = e->path == WEFT_PATH_PLAIN,
+		.path = e->path,
+		.reason = e->reason,
 		.src = { .addr = source_addr(e, src), .port = e->tuple.sport },
-		.dst = { .addr = e->tuple.dst, .port = e->tuple.dport }, .dialled = e->dialled,
-		.src_w = src, .dst_w = dst, .service = snap_service_by_port_id(s, e->service, NULL),
+		.dst = { .addr = e->tuple.dst, .port = e->tuple.dport },
+		.dialled = e->dialled,
+		.src_w = src,
+		.dst_w = dst,
+		.service = snap_service_by_port_id(s, e->service, NULL),
 		/* Per-pod perspective: what the client sent is received by the server. */
-		.sent_bytes = e->received_bytes, .received_bytes = e->sent_bytes,
-		.duration_ns = e->duration_ns, .rule = -1,
+		.sent_bytes = e->received_bytes,
+		.received_bytes = e->sent_bytes,
+		.duration_ns = e->duration_ns,
+		.rule = -1,
 	};
 
 	if (e->kind == WEFT_EVENT_OPENED)

@@ -38,7 +38,7 @@ static void kernel_row(void *arg, const struct weft_total_key *k, const struct w
 {
 	struct fill *f = arg;
 	struct tcp_labels l = {
-		.reporter = REPORTER_SOURCE,
+		.reporter = k->path == WEFT_PATH_PLAIN ? REPORTER_DESTINATION : REPORTER_SOURCE,
 		.src = snap_workload_by_id(f->s, k->src),
 		.dst = snap_workload_by_id(f->s, k->dst),
 		.service = snap_service_by_port_id(f->s, k->service, NULL),

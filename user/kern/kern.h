@@ -71,8 +71,7 @@ void kern_addr_each(struct kern *k,
 int kern_service_set(struct kern *k, const struct weft_svc_key *key, const struct weft_svc *v);
 int kern_service_del(struct kern *k, const struct weft_svc_key *key);
 void kern_service_each(struct kern *k,
-		       void (*fn)(void *arg, const struct weft_svc_key *key,
-				  const struct weft_svc *v),
+		       void (*fn)(void *arg, const struct weft_svc_key *key, const struct weft_svc *v),
 		       void *arg);
 int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v);
 int kern_slot_del(struct kern *k, const struct weft_slot_key *key);
@@ -88,6 +87,12 @@ int kern_epoch_bump(struct kern *k);
 void kern_verdict_sweep(struct kern *k);
 /* kern_reap() will destroy this direct connection, whatever the verdict for its pair. */
 int kern_approval_withdraw(struct kern *k, const struct weft_tuple *t);
+
+/* What strangers may not reach (weft_refused), for the current epoch; entries of others are deleted
+ * by the sweep. */
+int kern_refuse_set(struct kern *k, const struct weft_addr *addr, uint16_t port, uint32_t dst,
+		    bool refused);
+void kern_refuse_sweep(struct kern *k);
 
 /* The relay's questions. */
 int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret);

@@ -182,6 +182,36 @@ int kern_verdict_get_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t po
 	return bpf_map_lookup_elem(k->fd_verdicts, &key, ret);
 }
 
+int kern_refuse_set(struct kern *k, const struct weft_addr *addr, uint16_t port, uint32_t dst,
+		    bool refused)
+{
+	struct weft_refuse_key key = { .addr = *addr, .port = port };
+	struct weft_refuse v = { .epoch = kern_epoch_any(k),
+				 .dst = dst,
+				 .kind = refused ? WEFT_VERDICT_DENY : WEFT_VERDICT_ALLOW };
+
+	return bpf_map_update_elem(MAP_FD(k, weft_refused), &key, &v, BPF_ANY);
+}
+
+void kern_refuse_sweep(struct kern *k)
+{
+	int fd = MAP_FD(k, weft_refused);
+	struct weft_refuse_key key, next, *prev = NULL;
+	uint32_t epoch = kern_epoch_any(k);
+	struct weft_refuse v;
+	bool stale = false;
+
+	while (bpf_map_get_next_key(fd, prev, &next) == 0) {
+		if (stale)
+			bpf_map_delete_elem(fd, &key);
+		key = next;
+		prev = &key;
+		stale = bpf_map_lookup_elem(fd, &key, &v) == 0 && v.epoch != epoch;
+	}
+	if (stale)
+		bpf_map_delete_elem(fd, &key);
+}
+
 void kern_verdict_sweep(struct kern *k)
 {
 	struct weft_verdict_key key, next, *prev = NULL;

@@ -2,7 +2,7 @@
 /*
  * The verdict cache of the kernel: filled eagerly for pairs of local pods and the ports their
  * services declare, so that the first connection is direct already; everything else is filled
- * by the relay when it meets it.
+ * by the relay when it meets it. And what of each local pod no stranger may reach.
  */
 #define LOG_SCOPE "mesh"
 #include "base/log.h"
@@ -10,6 +10,7 @@
 #include "kern/kern.h"
 #include "pod/mesh_priv.h"
 #include "policy/rbac.h"
+#include "policy/stranger.h"
 
 /* Beyond this many, pairs are left to the relay: it fills them as they are used. */
 #define EAGER_MAX 50000
@@ -53,6 +54,29 @@ static void pairs_with(struct eager *e, const struct workload *dst)
 	}
 }
 
+static void refuse_at(struct eager *e, const struct workload *w, const struct weft_addr *addr)
+{
+	struct strangers st;
+
+	if (ip_is_any(addr) || rbac_strangers(e->s, w, addr, &st) < 0)
+		return; /* the relay decides each */
+	for (size_t i = 0; i < st.n; i++)
+		kern_refuse_set(e->m->kern, addr, st.port[i].port, w->id, st.port[i].refused);
+	/* Last: a port that is an exception must be known as one. */
+	kern_refuse_set(e->m->kern, addr, 0, w->id, st.others);
+}
+
+static void refuse_strangers(void *arg, const struct pod *pod)
+{
+	struct eager *e = arg;
+	const struct workload *w = pod->workload ? snap_workload_by_id(e->s, pod->workload) : NULL;
+
+	if (!w)
+		return;
+	refuse_at(e, w, &pod->local->v4);
+	refuse_at(e, w, &pod->local->v6);
+}
+
 void mesh_verdicts(struct mesh *m, const struct snap *s)
 {
 	struct eager e = { .m = m, .s = s };
@@ -61,6 +85,8 @@ void mesh_verdicts(struct mesh *m, const struct snap *s)
 	vec_for_each(dst, &e.local)
 		pairs_with(&e, *dst);
 	kern_verdict_sweep(m->kern);
+	pods_each(m->pods, refuse_strangers, &e);
+	kern_refuse_sweep(m->kern);
 	m->stats.eager_verdicts = e.n;
 	vec_fini(&e.local);
 }

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
+#pragma once
+/* Plaintext that every policy refuses: asked by sk_lookup, which drops the SYN, and by the guard,
+ * which sees the answer to it. */
+#include "lib/addr.h"
+
+/* The workload that refuses everybody without an identity on t's destination and port, or 0. */
+static __always_inline __u32 refused_by(const struct weft_tuple *t)
+{
+	struct weft_refuse_key key = { .addr = t->dst, .port = t->dport };
+	struct weft_refuse *r = bpf_map_lookup_elem(&weft_refused, &key);
+
+	if (!r) {
+		key.port = 0;
+		r = bpf_map_lookup_elem(&weft_refused, &key);
+	}
+	if (!r || r->kind != WEFT_VERDICT_DENY || r->epoch != epoch_now())
+		return 0;
+	return r->dst;
+}
