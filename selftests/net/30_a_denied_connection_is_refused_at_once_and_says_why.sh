@@ -35,6 +35,33 @@ denied='istio_tcp_connections_failed_total{response_flags="DENY",source_workload
 expect_eq "$(metric node1 "$denied,reporter=\"source\",destination_workload=\"web\"}")" 10 \
 	"failed connections, reporter source"
 
+# ---- a flood: every refusal is counted, each of a few has its line, the rest one together
+stdbuf -oL "$WEFT" --socket "$LAB_DIR/node1/weftd.sock" drops -f >"$peers_tmp/follow" &
+background+=($!)
+follows() { # once it prints, it has begun
+	says near-stranger web.shop 80 >/dev/null
+	grep -q 'other/near-stranger -> shop/web .* policy_denied  shop/no-strangers\[0\]  kernel$' \
+		"$peers_tmp/follow"
+}
+wait_for 5 follows
+flood_lines() {
+	log_lines node1 | jq -c 'select(.path == "denied" and (."dst.addr" | startswith("[")))'
+}
+all_said() { # as many refusals as this are in the log
+	(($(flood_lines | jq -s '[.[] | 1 + (.suppressed // 0)] | add') == $1))
+}
+new_drops node1
+sum="$denied,reporter=\"source\",destination_workload=\"web\"}"
+before=$(metric node1 "$sum")
+expect_ok pod near-stranger /usr/bin/python3 -S -c '
+import errno, socket, sys
+for _ in range(500):
+    with socket.socket(socket.AF_INET6) as s:
+        assert s.connect_ex((sys.argv[1], 9000)) == errno.ECONNREFUSED' "$(ip_of web 6)"
+expect_eq $(($(metric node1 "$sum") - before)) 500 "refusals that are counted"
+wait_for 10 all_said 500
+(($(flood_lines | wc -l) <= 25)) || fail "the flood has $(flood_lines | wc -l) lines"
+
 # ---- same node, a port that no service declares: the relay decides first, then the kernel
 new_drops node1
 [[ $(says near-stranger "$(ip_of web)" 9002) != ok ]] || fail "undeclared port is open"

@@ -17,7 +17,7 @@ struct cli {
 	const char *nodes[CLI_NODES_MAX]; /* --node; only `ca init` takes several */
 	size_t n_nodes;
 	bool json;
-	bool watch;
+	bool watch, follow;
 	bool help;
 	bool pre; /* --pre */
 	const char *pod, *netns, *uid, *dir, *trust_domain, *mesh;

@@ -59,6 +59,8 @@ static int option_store(struct cli *c, const struct opt *o, const char *value)
 		c->watch = true;
 	} else if (strcmp(o->name, "--pre") == 0) {
 		c->pre = true;
+	} else if (strcmp(o->name, "--follow") == 0) {
+		c->follow = true;
 	} else {
 		c->help = true;
 	}

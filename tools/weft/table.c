@@ -52,7 +52,12 @@ static const struct cmd commands[] = {
 		    "the kernel, no proxy), hbone (mutual TLS tunnel), plain (from outside the "
 		    "mesh), passthrough (to outside the mesh).",
 	  .fn = cmd_connections },
-	{ .name = "drops", .help = "what was refused or cut, and why", .fn = cmd_drops },
+	{ .name = "drops", .args = "[-f]", .opts = " --follow ",
+	  .help = "what was refused or cut, and why",
+	  .detail = "With -f a line for each refusal from now on, until Ctrl-C: time, node if there are "
+		    "several, source, destination, address, reason, deciding policy with the index "
+		    "of its rule, and where it was refused. With -o json one object per line.",
+	  .fn = cmd_drops },
 	{ .name = "certs", .help = "certificates of this node's identities", .fn = cmd_certs },
 	{ .name = "bpf", .help = "BPF programs, where they are attached, and maps",
 	  .detail = "EACH is the mean time of a run; the kernel measures it only while "
@@ -100,6 +105,7 @@ static const struct opt options[] = {
 	{ "--socket", 0, "PATH", NULL, "control socket (or WEFT_SOCKET)", true },
 	{ "--help", 'h', NULL, NULL, "about the command", true },
 	{ "--watch", 'w', NULL, NULL, "live", false },
+	{ "--follow", 'f', NULL, NULL, "what comes from now on", false },
 	{ "--pod", 0, "NAMESPACE/NAME", NULL, "only this pod", false },
 	{ "--netns", 0, "PATH", NULL, "the pod's network namespace", false },
 	{ "--uid", 0, "TEXT", NULL, "the pod's uid", false },

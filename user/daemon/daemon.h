@@ -76,7 +76,7 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
 	uint64_t enforce_ns; /* until all live connections had felt the last change */
-	struct timer stats_off, trim;
+	struct timer stats_off, trim, log_tick;
 	char uplink[64];
 };
 
@@ -103,7 +103,7 @@ bool daemon_ready(struct daemon *d, char *buf, size_t cap);
 json_t *views_status(struct daemon *d);
 /* live.c */
 json_t *view_connections(struct daemon *d);
-json_t *view_drops(struct daemon *d);
+json_t *view_drops(struct daemon *d, uint64_t since); /* since: first seq of "recent" */
 json_t *view_bpf(struct daemon *d);
 /* why.c: a command of the control socket */
 json_t *on_why(void *arg, const json_t *req, struct errbuf *err);

@@ -14,9 +14,9 @@
 #include "weft/abi.h"
 
 static const char *const path_name[] = {
-	[WEFT_PATH_NONE] = "none",   [WEFT_PATH_PASSTHROUGH] = "passthrough",
+	[WEFT_PATH_NONE] = "none",     [WEFT_PATH_PASSTHROUGH] = "passthrough",
 	[WEFT_PATH_DIRECT] = "direct", [WEFT_PATH_RELAY] = "relay",
-	[WEFT_PATH_HBONE] = "hbone", [WEFT_PATH_PLAIN] = "plain",
+	[WEFT_PATH_HBONE] = "hbone",   [WEFT_PATH_PLAIN] = "plain",
 	[WEFT_PATH_DENIED] = "denied",
 };
 _Static_assert(sizeof(path_name) / sizeof(path_name[0]) == WEFT_PATH_MAX, "name every path");
@@ -28,8 +28,7 @@ static void set_ep(json_t *j, const char *key, const struct weft_ep *ep)
 	json_object_set_new(j, key, json_string(ip_format_ep(text, ep)));
 }
 
-static void set_workload(json_t *j, const char *side, const struct workload *w,
-			 const char *identity)
+static void set_workload(json_t *j, const char *side, const struct workload *w, const char *identity)
 {
 	char key[32];
 
@@ -67,8 +66,8 @@ static json_t *conn_row(const struct conn *c)
 	set_service(j, c->service);
 	json_object_set_new(j, "sent_bytes", json_integer((json_int_t)conn_bytes_sent(c)));
 	json_object_set_new(j, "received_bytes", json_integer((json_int_t)conn_bytes_received(c)));
-	json_object_set_new(j, "age_ms", json_integer((json_int_t)((clock_mono_ns() - c->started_ns) /
-								   NS_PER_MS)));
+	json_object_set_new(j, "age_ms",
+			    json_integer((json_int_t)((clock_mono_ns() - c->started_ns) / NS_PER_MS)));
 	json_object_set_new(j, "action", json_string(conn_action(c)));
 	json_object_set_new(j, "rtt_us", json_null()); /* of two legs, neither is the answer */
 	return j;
@@ -118,12 +117,12 @@ static void flow_row(struct flow_view *v, const struct weft_flow_live *l, bool i
 	set_workload(j, "src", src, src ? src->identity : NULL);
 	set_workload(j, "dst", dst, dst ? dst->identity : NULL);
 	set_service(j, svc);
-	json_object_set_new(j, "sent_bytes", json_integer((json_int_t)(inbound ? l->sent_bytes
-									       : l->received_bytes)));
+	json_object_set_new(j, "sent_bytes",
+			    json_integer((json_int_t)(inbound ? l->sent_bytes : l->received_bytes)));
 	json_object_set_new(j, "received_bytes",
 			    json_integer((json_int_t)(inbound ? l->received_bytes : l->sent_bytes)));
-	json_object_set_new(j, "age_ms", json_integer((json_int_t)((v->now_boot_ns - l->opened_ns) /
-								   NS_PER_MS)));
+	json_object_set_new(j, "age_ms",
+			    json_integer((json_int_t)((v->now_boot_ns - l->opened_ns) / NS_PER_MS)));
 	json_object_set_new(j, "action", json_string("kernel"));
 	json_object_set_new(j, "rtt_us", json_integer(l->rtt_us));
 	json_array_append_new(v->rows, j);
@@ -143,7 +142,9 @@ json_t *view_connections(struct daemon *d)
 	struct timespec ts;
 
 	clock_gettime(CLOCK_BOOTTIME, &ts);
-	struct flow_view v = { .d = d, .rows = rows, .s = model_snap(d->model),
+	struct flow_view v = { .d = d,
+			       .rows = rows,
+			       .s = model_snap(d->model),
 			       .now_boot_ns = (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec };
 
 	for (uint32_t i = 0; i < d->n_workers; i++)
@@ -168,15 +169,18 @@ static const struct {
 #undef X
 };
 
-static json_t *recent_rows(struct daemon *d)
+static json_t *recent_rows(struct daemon *d, uint64_t since)
 {
 	struct drop_rec *r = calloc(DROPS_RECENT, sizeof(*r));
 	json_t *rows = json_array();
 	size_t n = r ? drops_recent_any(d->drops, r, DROPS_RECENT) : 0;
 
 	for (size_t i = 0; i < n; i++) {
-		json_t *j = json_object();
+		json_t *j = r[i].seq >= since ? json_object() : NULL;
 
+		if (!j)
+			continue;
+		json_object_set_new(j, "seq", json_integer((json_int_t)r[i].seq));
 		json_object_set_new(j, "time_s", json_integer((json_int_t)r[i].time_s));
 		set_ep(j, "src", &r[i].src);
 		set_ep(j, "dst", &r[i].dst);
@@ -184,8 +188,9 @@ static json_t *recent_rows(struct daemon *d)
 		json_object_set_new(j, "dst_workload", view_text(r[i].dst_name));
 		json_object_set_new(j, "reason", json_string(reasons[r[i].reason].token));
 		json_object_set_new(j, "policy", view_text(r[i].policy));
-		json_object_set_new(j, "rule", r[i].policy[0] && r[i].rule >= 0
-						       ? json_integer(r[i].rule) : json_null());
+		json_object_set_new(j, "rule",
+				    r[i].policy[0] && r[i].rule >= 0 ? json_integer(r[i].rule)
+								     : json_null());
 		json_object_set_new(j, "where", json_string(r[i].kernel ? "kernel" : "relay"));
 		json_array_append_new(rows, j);
 	}
@@ -193,7 +198,7 @@ static json_t *recent_rows(struct daemon *d)
 	return rows;
 }
 
-json_t *view_drops(struct daemon *d)
+json_t *view_drops(struct daemon *d, uint64_t since)
 {
 	json_t *drops = json_array(), *events = json_array();
 	uint64_t stat[WEFT_STAT_MAX];
@@ -202,17 +207,18 @@ json_t *view_drops(struct daemon *d)
 		uint64_t n = drops_count_any(d->drops, (enum weft_reason)i);
 
 		if (n)
-			json_array_append_new(drops, json_pack("{s:s, s:I, s:s}", "reason",
-							       reasons[i].token, "count", (json_int_t)n,
-							       "sentence", reasons[i].sentence));
+			json_array_append_new(drops,
+					      json_pack("{s:s, s:I, s:s}", "reason",
+							reasons[i].token, "count", (json_int_t)n,
+							"sentence", reasons[i].sentence));
 	}
 	kern_stats(d->kern, stat);
 	for (int i = 0; i < WEFT_STAT_MAX; i++)
-		json_array_append_new(events, json_pack("{s:s, s:I, s:s}", "name", stats[i].name,
-							"count", (json_int_t)stat[i], "help",
-							stats[i].help));
+		json_array_append_new(events,
+				      json_pack("{s:s, s:I, s:s}", "name", stats[i].name, "count",
+						(json_int_t)stat[i], "help", stats[i].help));
 	return json_pack("{s:o, s:o, s:o}", "drops", drops, "events", events, "recent",
-			 recent_rows(d));
+			 recent_rows(d, since));
 }
 
 struct prog_view {
@@ -256,20 +262,19 @@ static void prog_row(void *arg, const struct kern_prog_row *r)
 	struct place_view places = { .d = v->d, .places = json_array() };
 
 	kern_prog_places(v->d->kern, r->name, add_place, &places);
-	json_array_append_new(v->rows,
-			      json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o}", "name", r->name,
-					"id", (int)r->id, "type", r->type, "run_count",
-					(json_int_t)r->run_count, "run_time_ns",
-					(json_int_t)r->run_time_ns, "insns", (int)r->insns,
-					"attached", places.places));
+	json_array_append_new(v->rows, json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:o}", "name",
+						 r->name, "id", (int)r->id, "type", r->type,
+						 "run_count", (json_int_t)r->run_count,
+						 "run_time_ns", (json_int_t)r->run_time_ns, "insns",
+						 (int)r->insns, "attached", places.places));
 }
 
 static void map_row(void *arg, const struct kern_map_row *r)
 {
 	json_t *entries = r->entries < 0 ? json_null() : json_integer((json_int_t)r->entries);
 
-	json_array_append_new(arg, json_pack("{s:s, s:i, s:s, s:o, s:I, s:I}", "name", r->name, "id",
-					     (int)r->id, "type", r->type, "entries", entries,
+	json_array_append_new(arg, json_pack("{s:s, s:i, s:s, s:o, s:I, s:I}", "name", r->name,
+					     "id", (int)r->id, "type", r->type, "entries", entries,
 					     "max_entries", (json_int_t)r->max_entries,
 					     "memory_bytes", (json_int_t)r->memory_bytes));
 }

@@ -316,6 +316,9 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	one(w, "weft_enforce_seconds", PROM_GAUGE,
 	    "until every live connection had felt the last change of mesh or pods",
 	    (double)d->enforce_ns / 1e9);
+	one(w, "weft_access_log_suppressed", PROM_COUNTER,
+	    "refused connections without a line of their own, see suppressed= in the log",
+	    (double)access_suppressed_any(d->access));
 	one(w, "weft_access_log_dropped", PROM_COUNTER, "log lines lost",
 	    (double)(d->access ? access_dropped_any(d->access) : 0));
 	family(w, "weft_build_info", PROM_GAUGE, "the version of this daemon");

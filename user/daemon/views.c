@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The commands of the control socket, docs/control.md. Control thread. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -332,9 +333,13 @@ static json_t *on_connections(void *arg, const json_t *req, struct errbuf *err)
 
 static json_t *on_drops(void *arg, const json_t *req, struct errbuf *err)
 {
-	(void)req;
-	(void)err;
-	return view_drops(arg);
+	const json_t *since = json_object_get(req, "since");
+
+	if (since && (!json_is_integer(since) || json_integer_value(since) < 0)) {
+		errbuf_set(err, -EINVAL, "since is the number of a drop, from 0");
+		return NULL;
+	}
+	return view_drops(arg, (uint64_t)json_integer_value(since));
 }
 
 static json_t *on_bpf(void *arg, const json_t *req, struct errbuf *err)

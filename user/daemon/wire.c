@@ -158,6 +158,14 @@ static int start_identity(struct daemon *d, struct errbuf *err)
 	return ident_store_new(d->loop, &io, err, &d->ident);
 }
 
+static void on_log_tick(void *arg)
+{
+	struct daemon *d = arg;
+
+	access_tick_any(d->access);
+	timer_set(d->loop, &d->log_tick, NS_PER_S, on_log_tick, d);
+}
+
 static int start_reports(struct daemon *d, struct errbuf *err)
 {
 	int r = metrics_new(&d->metrics);
@@ -167,6 +175,8 @@ static int start_reports(struct daemon *d, struct errbuf *err)
 	if (r == 0 && strcmp(d->opts.access_log, "off") != 0)
 		r = access_open(d->opts.access_log, d->opts.access_log_format == OPTS_JSON, err,
 				&d->access);
+	if (r == 0)
+		timer_set(d->loop, &d->log_tick, NS_PER_S, on_log_tick, d);
 	return r;
 }
 
@@ -308,6 +318,7 @@ void daemon_stop(struct daemon *d)
 	istiod_fini(d);
 	timer_cancel(&d->stats_off);
 	timer_cancel(&d->trim);
+	timer_cancel(&d->log_tick);
 	kern_close(&d->kern);
 	drops_free(&d->drops);
 	metrics_free(&d->metrics);

@@ -16,12 +16,15 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/own.h"
 #include "base/str.h"
+
+#include "report/limit.h"
 
 #define LOG_SCOPE "access"
 #include "base/log.h"
@@ -38,6 +41,7 @@ struct access_log {
 	bool json;
 	pthread_t thread;
 	_Atomic uint64_t dropped;
+	struct limit *limit; /* of refused connections */
 
 	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
@@ -209,6 +213,7 @@ static void log_release(struct access_log **a)
 	if (!*a)
 		return;
 	own_close(&(*a)->fd);
+	limit_free(&(*a)->limit);
 	free((*a)->ring);
 	free((*a)->path);
 	pthread_cond_destroy(&(*a)->wake);
@@ -235,7 +240,7 @@ int access_open(const char *path, bool json, struct errbuf *err, struct access_l
 	a->fd = -1;
 	a->ring = calloc(QUEUE_LINES, sizeof(*a->ring));
 	a->path = to_file ? str_dup(str_of(path)) : NULL;
-	if (!a->ring || (to_file && !a->path))
+	if (!a->ring || (to_file && !a->path) || limit_new(&a->limit) < 0)
 		return errbuf_set(err, -ENOMEM, "access log: out of memory");
 	a->fd = file_open(a->path);
 	if (a->fd < 0)
@@ -246,18 +251,6 @@ int access_open(const char *path, bool json, struct errbuf *err, struct access_l
 		return errbuf_set(err, r, "access log: cannot start its thread: %s", log_strerror(r));
 	*ret = TAKE_PTR(a);
 	return 0;
-}
-
-void access_close(struct access_log **a)
-{
-	if (!*a)
-		return;
-	pthread_mutex_lock(&(*a)->lock);
-	(*a)->stop = true;
-	pthread_cond_signal(&(*a)->wake);
-	pthread_mutex_unlock(&(*a)->lock);
-	pthread_join((*a)->thread, NULL);
-	log_release(a);
 }
 
 /* Takes the line, or gives false when the queue has no room for it. */
@@ -279,14 +272,74 @@ static bool queue_push(struct access_log *a, char *line, size_t n)
 	return fits;
 }
 
+static void queue_or_count(struct access_log *a, char *line, size_t n)
+{
+	if (queue_push(a, line, n))
+		return;
+	count_dropped(a, 1);
+	free(line);
+}
+
+/* The kept line of a flood: how many more there were goes behind what it says. */
+static void on_expired(void *arg, char *line, size_t n, uint64_t more)
+{
+	struct access_log *a = arg;
+	size_t tail = a->json ? strlen("}\n") : strlen("\n");
+	char *whole = more == 0 ? line
+				: str_printf(a->json ? "%.*s,\"suppressed\":%llu}\n"
+						     : "%.*s suppressed=%llu\n",
+					     (int)(n - tail), line, (unsigned long long)more);
+
+	if (whole != line)
+		free(line);
+	if (whole)
+		queue_or_count(a, whole, more == 0 ? n : strlen(whole));
+	else
+		count_dropped(a, 1);
+}
+
+void access_tick_any(struct access_log *a)
+{
+	if (a)
+		limit_expire_any(a->limit, clock_mono_ns(), on_expired, a);
+}
+
+void access_close(struct access_log **a)
+{
+	if (!*a)
+		return;
+	limit_expire_any((*a)->limit, UINT64_MAX, on_expired, *a);
+	pthread_mutex_lock(&(*a)->lock);
+	(*a)->stop = true;
+	pthread_cond_signal(&(*a)->wake);
+	pthread_mutex_unlock(&(*a)->lock);
+	pthread_join((*a)->thread, NULL);
+	log_release(a);
+}
+
+/* Refused before anything was opened, and so as cheap to repeat as a SYN. */
+static bool is_limited(const struct access_rec *r)
+{
+	return r->reason == WEFT_REASON_POLICY_DENIED || r->reason == WEFT_REASON_RESERVED_PORT ||
+	       r->reason == WEFT_REASON_UNKNOWN_SOURCE;
+}
+
 void access_write_any(struct access_log *a, const struct access_rec *r)
 {
+	const struct limit_pair pair = {
+		.src = r->src.addr, .dst = r->dst.addr, .port = r->dst.port, .inbound = r->inbound
+	};
+	enum limit_what what = LIMIT_WRITE;
 	char buf[LINE_MAX_BYTES];
-	_free_ char *line = NULL;
 	struct timespec ts;
+	char *line = NULL;
 	int n;
 
 	if (!a)
+		return;
+	if (is_limited(r))
+		what = limit_ask_any(a->limit, &pair, clock_mono_ns());
+	if (what == LIMIT_DROP)
 		return;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	n = access_format(buf, sizeof(buf), r, a->json,
@@ -298,10 +351,10 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 		return;
 	}
 	memcpy(line, buf, (size_t)n);
-	if (queue_push(a, line, (size_t)n))
-		(void)TAKE_PTR(line);
+	if (what == LIMIT_KEEP)
+		limit_keep_any(a->limit, &pair, line, (size_t)n);
 	else
-		count_dropped(a, 1);
+		queue_or_count(a, line, (size_t)n);
 }
 
 void access_reopen_any(struct access_log *a)
@@ -312,6 +365,11 @@ void access_reopen_any(struct access_log *a)
 	a->reopen = true;
 	pthread_cond_signal(&a->wake);
 	pthread_mutex_unlock(&a->lock);
+}
+
+uint64_t access_suppressed_any(const struct access_log *a)
+{
+	return a ? limit_dropped_any(a->limit) : 0;
 }
 
 uint64_t access_dropped_any(const struct access_log *a)

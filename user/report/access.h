@@ -6,6 +6,8 @@
  * dst.hbone_addr dst.service dst.workload dst.namespace dst.identity dst.cluster direction
  * bytes_sent bytes_recv duration [path] [policy [rule]] [error]. Text:
  * "<RFC3339 us>\t<info|error|warn>\taccess\tconnection complete\tk=v k=v ...". JSON on wish.
+ * Refused connections of one source to one destination and port: ten lines within five seconds,
+ * then one with suppressed=N, the number of further ones, when the five seconds are over.
  * Lines go through a bounded queue to a thread of its own; a full queue drops the line and
  * counts it (the data path never waits for a disk).
  */
@@ -19,20 +21,20 @@
 #include "model/types.h"
 
 struct access_rec {
-	bool inbound;	/* direction, seen from the local pod */
+	bool inbound; /* direction, seen from the local pod */
 	bool mutual_tls; /* identities are shown only then */
 	enum weft_path path;
 	enum weft_reason reason;
-	struct weft_ep src, dst;	/* dst: pod:15008 for HBONE, else the endpoint */
-	struct weft_ep dialled;		/* port 0: same as dst */
-	const char *hbone_addr;		/* authority; NULL when not HBONE */
+	struct weft_ep src, dst; /* dst: pod:15008 for HBONE, else the endpoint */
+	struct weft_ep dialled;  /* port 0: same as dst */
+	const char *hbone_addr;  /* authority; NULL when not HBONE */
 	const struct workload *src_w, *dst_w; /* NULL unknown */
 	const struct service *service;
 	const char *src_identity, *dst_identity; /* spiffe://...; NULL */
 	uint64_t sent_bytes, received_bytes; /* from the local pod's perspective */
 	uint64_t duration_ns;
 	const char *policy; /* name of the deciding policy; NULL or "" */
-	int rule;	    /* index of its rule that decided, -1 none; looked at with policy only */
+	int rule;     /* index of its rule that decided, -1 none; looked at with policy only */
 	const char *detail; /* sentence behind the reason's token; NULL */
 };
 
@@ -43,6 +45,9 @@ struct access_log;
 int access_open(const char *path, bool json, struct errbuf *err, struct access_log **ret);
 void access_close(struct access_log **a); /* writes what is queued */
 void access_write_any(struct access_log *a, const struct access_rec *r); /* a may be NULL */
+/* Once a second: floods of refused connections that are over are summed up (limit.h). */
+void access_tick_any(struct access_log *a);
+uint64_t access_suppressed_any(const struct access_log *a); /* refusals without a line of their own */
 void access_reopen_any(struct access_log *a);
 uint64_t access_dropped_any(const struct access_log *a);
 /* The line as it would be written, for tests; length or -ENAMETOOLONG. */

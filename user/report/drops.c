@@ -34,7 +34,9 @@ void drops_add_any(struct drops *d, const struct drop_rec *r)
 	pthread_mutex_lock(&d->lock);
 	if (r->reason < WEFT_REASON_MAX)
 		d->count[r->reason]++;
-	d->ring[d->n++ % DROPS_RECENT] = *r;
+	d->ring[d->n % DROPS_RECENT] = *r;
+	d->ring[d->n % DROPS_RECENT].seq = d->n;
+	d->n++;
 	pthread_mutex_unlock(&d->lock);
 }
 

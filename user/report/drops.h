@@ -13,11 +13,12 @@
 #define DROPS_RECENT 256
 
 struct drop_rec {
+	uint64_t seq;  /* number of this one, from 0; set by drops_add_any() */
 	uint64_t time_s; /* Unix */
 	struct weft_ep src, dst;
 	char src_name[128], dst_name[128]; /* "ns/pod", "" unknown */
-	char policy[256];		   /* "" if no policy decided */
-	int rule;			   /* index of its rule that decided; -1 none */
+	char policy[256];     /* "" if no policy decided */
+	int rule;      /* index of its rule that decided; -1 none */
 	enum weft_reason reason;
 	bool kernel; /* refused in the connect hook */
 };
