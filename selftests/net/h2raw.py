@@ -433,6 +433,14 @@ def case_ask(*authorities):
         print(p.verdict(stream=1), flush=True)
 
 
+def case_say(authority, *fields):
+    """A CONNECT with more fields, NAME=VALUE."""
+    p = Peer()
+    more = [f.split("=", 1) for f in fields]
+    p.send(frame(HEADERS, EH, 1, connect_block(authority, more=more)))
+    print(p.verdict(stream=1), flush=True)
+
+
 def case_method(authority, *methods):
     p = Peer()
     for i, m in enumerate(methods):
