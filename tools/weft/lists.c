@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* weft pods, workloads, services, policies, certs, bpf: one reply each, as tables. */
+/* weft pods, workloads, services, certs, bpf: one reply each, as tables. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -145,40 +145,6 @@ int cmd_services(const struct cli *c)
 	};
 
 	return listing_run(c, &services);
-}
-
-static void policy_row(struct table *t, const json_t *row)
-{
-	const char *action = get_text(row, "action");
-
-	table_cell(t, COLOUR_NONE, "%s", get_text(row, "namespace"));
-	table_cell(t, COLOUR_NONE, "%s", get_text(row, "name"));
-	table_cell(t, state_colour(action), "%s", action);
-	table_cell(t, COLOUR_NONE, "%s", get_text(row, "scope"));
-	cell_count(t, row, "rules");
-	table_cell(t, COLOUR_NONE, "%s", get_true(row, "dry_run") ? "yes" : "no");
-}
-
-int cmd_policies(const struct cli *c)
-{
-	static const struct column columns[] = {
-		{ .title = "NODE" },
-		{ .title = "NAMESPACE" },
-		{ .title = "POLICY", .flags = COL_CUT_END },
-		{ .title = "ACTION" },
-		{ .title = "SCOPE" },
-		{ .title = "RULES", .flags = COL_RIGHT },
-		{ .title = "DRY RUN" },
-	};
-	static const struct listing policies = {
-		.cmd = "policies",
-		.columns = columns,
-		.n_columns = ARRAY_LEN(columns),
-		.empty = "The mesh has no policies: every connection is allowed.",
-		.row = policy_row,
-	};
-
-	return listing_run(c, &policies);
 }
 
 /* "in 11h", and "ended" for what should have been renewed. */

@@ -122,6 +122,15 @@ static void print_mesh(const struct page *p)
 	print_label(p, "Mesh");
 	printf("%.0f workloads, %.0f services, %.0f policies\n", get_num(mesh, "workloads"),
 	       get_num(mesh, "services"), get_num(mesh, "policies"));
+	if (get_num(mesh, "workloads_without_policy") > 0) {
+		char text[32];
+
+		snprintf(text, sizeof(text), "%.0f workloads",
+			 get_num(mesh, "workloads_without_policy"));
+		print_label(p, "");
+		print_in(p, COLOUR_RED, text);
+		printf(" name a policy that does not exist, so they are denied (weft policies)\n");
+	}
 }
 
 static void print_certificates(const struct page *p)

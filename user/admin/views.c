@@ -200,6 +200,39 @@ json_t *view_policies(const struct snap *s)
 	return TAKE_PTR(list);
 }
 
+/* Of the workloads that name a missing policy, this many are listed. */
+#define MISSING_NAMED 8
+
+static void missing_add(json_t *by_key, const char *key, const struct workload *w)
+{
+	json_t *row = json_object_get(by_key, key), *names;
+
+	if (!row) {
+		row = json_pack("{s:o, s:i, s:[]}", "policy", view_text(key), "count", 0, "workloads");
+		json_object_set_new_nocheck(by_key, key, row);
+	}
+	names = json_object_get(row, "workloads");
+	row_set_u64(row, "count", (uint64_t)json_integer_value(json_object_get(row, "count")) + 1);
+	if (json_array_size(names) < MISSING_NAMED)
+		json_array_append_new(names, view_text(w->uid));
+}
+
+json_t *view_missing_policies(const struct snap *s)
+{
+	_json_ json_t *by_key = json_object();
+	_json_ json_t *list = json_array();
+	const char *key;
+	json_t *row;
+
+	for (size_t i = 0; i < s->n_workloads; i++)
+		for (size_t k = 0; k < s->workload[i]->n_policies; k++)
+			if (!snap_policy_by_key(s, str_of(s->workload[i]->policies[k])))
+				missing_add(by_key, s->workload[i]->policies[k], s->workload[i]);
+	json_object_foreach(by_key, key, row)
+		json_array_append(list, row);
+	return TAKE_PTR(list);
+}
+
 struct certs {
 	json_t *list;
 	int r;

@@ -15,6 +15,8 @@ struct ident_store;
 json_t *view_workloads(const struct snap *s);
 json_t *view_services(const struct snap *s);
 json_t *view_policies(const struct snap *s);
+/* Policies that workloads name and nobody has: [{policy, count, workloads[] (a few)}]. */
+json_t *view_missing_policies(const struct snap *s);
 json_t *view_certs(struct ident_store *s);
 /* A JSON string; bytes that are not UTF-8 become '?', NULL becomes "". */
 json_t *view_text(const char *s);

@@ -48,15 +48,21 @@ struct builder {
 	size_t depth;
 	yaml_event_t key; /* scalar waiting for its value */
 	bool have_key, documents;
+	bool many; /* the root is the list of all documents */
 	size_t nodes, text_bytes;
 	VEC(struct anchor) anchors;
 };
 
-static void builder_fini(struct builder *b)
+static void anchors_forget(struct builder *b)
 {
 	vec_for_each(a, &b->anchors)
 		free(a->name);
 	vec_fini(&b->anchors);
+}
+
+static void builder_fini(struct builder *b)
+{
+	anchors_forget(b);
 	if (b->have_key)
 		yaml_event_delete(&b->key);
 	yaml_free(&b->root);
@@ -393,9 +399,10 @@ static int check_keys(struct builder *b, const struct yaml *map)
 
 static int on_document(struct builder *b, const yaml_event_t *ev)
 {
-	if (b->documents)
+	if (b->documents && !b->many)
 		return fail_at(b, &ev->start_mark, "only one document is allowed");
 	b->documents = true;
+	anchors_forget(b);
 	return 0;
 }
 
@@ -470,10 +477,11 @@ static int build(struct builder *b, struct str text)
 	return 0;
 }
 
-int yaml_parse(struct str text, const char *path, struct errbuf *err, struct yaml **ret)
+static int parse(struct str text, const char *path, bool many, struct errbuf *err,
+		 struct yaml **ret)
 {
-	_builder_ struct builder b = { .path = path, .err = err };
-	struct yaml none = { .kind = YAML_NULL };
+	_builder_ struct builder b = { .path = path, .err = err, .many = many };
+	struct yaml none = { .kind = many ? YAML_LIST : YAML_NULL };
 	yaml_mark_t start = { 0 };
 	int r;
 
@@ -483,6 +491,12 @@ int yaml_parse(struct str text, const char *path, struct errbuf *err, struct yam
 		return fail_memory(&b);
 	yaml_parser_set_input_string(&b.parser, (const unsigned char *)(text.p ? text.p : ""),
 				     text.n);
+	if (many) {
+		r = node_new(&b, &none, &start, &b.root);
+		if (r < 0)
+			return r;
+		b.open[b.depth++] = (struct open_node){ .node = b.root };
+	}
 	r = build(&b, text);
 	if (r == 0 && !b.root)
 		r = node_new(&b, &none, &start, &b.root);
@@ -490,6 +504,16 @@ int yaml_parse(struct str text, const char *path, struct errbuf *err, struct yam
 		return r;
 	*ret = TAKE_PTR(b.root);
 	return 0;
+}
+
+int yaml_parse(struct str text, const char *path, struct errbuf *err, struct yaml **ret)
+{
+	return parse(text, path, false, err, ret);
+}
+
+int yaml_parse_all(struct str text, const char *path, struct errbuf *err, struct yaml **ret)
+{
+	return parse(text, path, true, err, ret);
 }
 
 /* Reads all, up to one byte more than is allowed. */

@@ -28,6 +28,9 @@ struct yaml {
  * "path:line:column: what" in err. Duplicate keys of a map, merge keys and tags other than
  * !!str are errors. */
 int yaml_parse(struct str text, const char *path, struct errbuf *err, struct yaml **ret);
+/* All documents of a stream: a list with one node for each, empty ones are YAML_NULL. Anchors
+ * hold inside of a document. */
+int yaml_parse_all(struct str text, const char *path, struct errbuf *err, struct yaml **ret);
 /* -errno of open(2) or read(2) with "path: why" in err, or as yaml_parse(). */
 int yaml_read_file(const char *path, struct errbuf *err, struct yaml **ret);
 /* libyaml calls a function of the same name inside itself and would find this one instead. */

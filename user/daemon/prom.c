@@ -153,6 +153,22 @@ static void write_kernel(struct daemon *d, struct prom *w)
 		sample(w, "weft_bpf_events", PROM_COUNTER, "event", label[i], (double)stat[i]);
 }
 
+static void write_policies(struct daemon *d, struct prom *w)
+{
+	const struct snap *s = model_snap(d->model);
+	size_t denied, names = snap_missing_policies(s, &denied), warnings = 0;
+
+	for (size_t i = 0; i < s->n_policies; i++)
+		warnings += s->policy[i]->n_warnings > 0;
+	one(w, "weft_policies_missing", PROM_GAUGE,
+	    "names of policies in workloads that do not exist; these workloads are denied",
+	    (double)names);
+	one(w, "weft_workloads_without_policy", PROM_GAUGE,
+	    "workloads that name a policy that does not exist", (double)denied);
+	one(w, "weft_policies_not_as_written", PROM_GAUGE,
+	    "policies of which something is not carried out (weft policies)", (double)warnings);
+}
+
 static void map_entries(void *arg, const struct kern_map_row *r)
 {
 	if (r->entries >= 0)
@@ -346,5 +362,6 @@ void daemon_metrics(void *arg, struct prom *w)
 	family(w, "weft_program_attachments", PROM_GAUGE, "places where a program is attached");
 	kern_prog_each(d->kern, prog_attached, w);
 	write_loops(d, w);
+	write_policies(d, w);
 	write_daemon(d, w);
 }

@@ -59,7 +59,9 @@ static json_t *status_mesh(struct daemon *d)
 	const struct snap *s = model_snap(d->model);
 	struct feed_file_status fs;
 	json_t *j = json_object();
+	size_t denied;
 
+	snap_missing_policies(s, &denied);
 	json_object_set_new(j, "source", json_string(d->istiod.xds ? "istiod" : "file"));
 	if (d->istiod.xds) {
 		istiod_view(d, j);
@@ -75,6 +77,7 @@ static json_t *status_mesh(struct daemon *d)
 	set_int(j, "workloads", s->n_workloads);
 	set_int(j, "services", s->n_services);
 	set_int(j, "policies", s->n_policies);
+	set_int(j, "workloads_without_policy", denied);
 	return j;
 }
 
@@ -314,7 +317,9 @@ static json_t *on_policies(void *arg, const json_t *req, struct errbuf *err)
 {
 	(void)req;
 	(void)err;
-	return json_pack("{s:o}", "policies", view_policies(model_snap(((struct daemon *)arg)->model)));
+	return json_pack("{s:o, s:o}", "policies",
+			 view_policies(model_snap(((struct daemon *)arg)->model)), "missing",
+			 view_missing_policies(model_snap(((struct daemon *)arg)->model)));
 }
 
 static json_t *on_certs(void *arg, const json_t *req, struct errbuf *err)

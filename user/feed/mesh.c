@@ -14,6 +14,7 @@
 #include "base/own.h"
 #include "codec/spiffe.h"
 #include "feed/file.h"
+#include "feed/manifest.h"
 
 #define DEFAULT_SERVICE_ACCOUNT STR("default")
 
@@ -129,6 +130,13 @@ static const struct field locality_fields[] = {
 	{ 0 },
 };
 
+static int read_labels(struct decode *d, const struct at *at, const struct yaml *y,
+		       const struct field *f, void *obj)
+{
+	(void)f;
+	return read_list(d, at, y, &workload_labels, obj);
+}
+
 static const struct field workload_fields[] = {
 	{ "uid", read_text, .off = offsetof(struct workload, uid) },
 	{ "name", read_text, .off = offsetof(struct workload, name) },
@@ -155,6 +163,7 @@ static const struct field workload_fields[] = {
 	{ "authorizationPolicies", LIST_OF(struct workload, policies, item_pair),
 	  .flags = FIELD_NOT_NULL },
 	{ "services", LIST_OF(struct workload, services, item_membership), .flags = FIELD_MAP },
+	{ .key = "labels", .read = read_labels },
 	{ "waypoint", read_waypoint, .off = offsetof(struct workload, waypoint) },
 	{ .key = "networkGateway", .read = read_ignored },
 	{ .key = "applicationTunnel", .read = read_ignored },
@@ -332,16 +341,93 @@ const struct field mesh_service = { .read = read_service };
 /* ---- the root */
 
 #define ROOT_LIST(array, count, limit, item)                                                \
-	.read = read_list, .off = offsetof(struct model_input, array),                      \
-	.off_n = offsetof(struct model_input, count), .sub = &(item), .size = sizeof(void *), \
+	.read = read_list, .off = offsetof(struct root, array),                             \
+	.off_n = offsetof(struct root, count), .sub = &(item), .size = sizeof(void *), \
 	.max = (limit)
 
+struct root {
+	struct model_input in;
+	struct manifests manifests;
+};
+
+static void root_fini(struct root *r)
+{
+	model_input_drop(&r->in);
+	manifests_fini(&r->manifests);
+}
+
+static int read_manifests(struct decode *d, const struct at *at, const struct yaml *y,
+			  const struct field *f, void *obj)
+{
+	struct root *root = obj;
+	int r = 0;
+
+	(void)f;
+	if (y->kind != YAML_LIST)
+		return manifest_read(d, at, y, &root->manifests);
+	for (size_t i = 0; r == 0 && i < y->n; i++) {
+		struct at here = { .up = at, .index = i };
+
+		r = manifest_read(d, &here, y->child[i], &root->manifests);
+	}
+	return r;
+}
+
 static const struct field root_fields[] = {
-	{ "workloads", ROOT_LIST(workload, n_workloads, MESH_WORKLOADS_MAX, mesh_workload) },
-	{ "services", ROOT_LIST(service, n_services, MESH_SERVICES_MAX, mesh_service) },
-	{ "policies", ROOT_LIST(policy, n_policies, MESH_POLICIES_MAX, mesh_policy) },
+	{ "workloads", ROOT_LIST(in.workload, in.n_workloads, MESH_WORKLOADS_MAX, mesh_workload) },
+	{ "services", ROOT_LIST(in.service, in.n_services, MESH_SERVICES_MAX, mesh_service) },
+	{ "policies", ROOT_LIST(in.policy, in.n_policies, MESH_POLICIES_MAX, mesh_policy) },
+	{ .key = "rootNamespace", .read = read_nothing },
+	{ "manifests", read_manifests, .flags = FIELD_NOT_NULL },
 	{ 0 },
 };
+
+/* Before all others: what the objects of any document mean depends on it. */
+static int read_root_ns(struct decode *d, const struct yaml *documents, struct manifests *m)
+{
+	static const struct field field = { .read = read_name,
+					    .off = offsetof(struct manifests, root_ns) };
+
+	for (size_t i = 0; i < documents->n; i++) {
+		const struct yaml *y = yaml_get(documents->child[i], "rootNamespace");
+		struct at at = { .key = STR("rootNamespace") };
+
+		if (y && y->kind != YAML_NULL && !m->root_ns)
+			return read_name(d, &at, y, &field, m);
+	}
+	return 0;
+}
+
+/* One mesh, and any number of Kubernetes objects, which have a kind. */
+static int read_documents(struct decode *d, const struct yaml *documents, struct root *root)
+{
+	const struct yaml *mesh = NULL;
+	int r = read_root_ns(d, documents, &root->manifests);
+
+	for (size_t i = 0; r == 0 && i < documents->n; i++) {
+		const struct yaml *y = documents->child[i];
+
+		if (y->kind == YAML_NULL)
+			continue;
+		if (yaml_get(y, "kind"))
+			r = manifest_read(d, NULL, y, &root->manifests);
+		else if (mesh)
+			r = decode_error(d, NULL, y, "a second mesh in one file; the first is in line %d",
+					 mesh->line);
+		else
+			r = decode_map(d, NULL, mesh = y, root_fields, root);
+	}
+	return r < 0 ? r : manifests_apply(d, &root->manifests, &root->in);
+}
+
+/* What a file looks like that is just being written must not empty the mesh. */
+static bool is_empty(const struct yaml *documents)
+{
+	for (size_t i = 0; i < documents->n; i++)
+		if (documents->child[i]->kind != YAML_NULL)
+			return false;
+	return true;
+}
 
 int feed_file_decode(struct str text, const char *path, struct errbuf *err,
 		     struct model_input *ret)
@@ -353,20 +439,20 @@ int feed_file_decode_with(struct str text, const char *path, const struct feed_d
 			  struct errbuf *err, struct model_input *ret)
 {
 	struct decode d = { .path = path, .err = err, .defaults = defaults ? defaults : &builtin };
-	cleanup_with(model_input_fini) struct model_input in = { 0 };
-	cleanup_with(yaml_free) struct yaml *root = NULL;
-	int r = yaml_parse(text, path, err, &root);
+	cleanup_with(root_fini) struct root root = { 0 };
+	cleanup_with(yaml_free) struct yaml *documents = NULL;
+	int r = yaml_parse_all(text, path, err, &documents);
 
 	if (r < 0)
 		return r;
-	/* What a file looks like that is just being written must not empty the mesh. */
-	if (root->kind == YAML_NULL)
-		return decode_error(&d, NULL, root, "the file is empty; a mesh of nothing is {}");
-	r = decode_map(&d, NULL, root, root_fields, &in);
+	if (is_empty(documents))
+		return decode_error(&d, NULL, documents,
+				    "the file is empty; a mesh of nothing is {}");
+	r = read_documents(&d, documents, &root);
 	if (r < 0)
 		return r;
-	*ret = in;
-	in = (struct model_input){ 0 };
+	*ret = root.in;
+	root.in = (struct model_input){ 0 };
 	return 0;
 }
 

@@ -67,37 +67,52 @@ static int string_match_long(struct decode *d, const struct at *at, const struct
 	return decode_error(d, at, y, "must have one key: Exact, Prefix, Suffix or Presence");
 }
 
-static int read_string_match(struct decode *d, const struct at *at, const struct yaml *y,
-			     const struct field *f, void *obj)
+int read_text_match(struct decode *d, const struct at *at, const struct yaml *y,
+		    const struct field *f, void *obj)
 {
 	struct str s;
-	int r;
+	int r = decode_scalar(d, at, y, &s);
 
 	(void)f;
-	if (y->kind == YAML_MAP)
-		return string_match_long(d, at, y, obj);
-	r = decode_scalar(d, at, y, &s);
 	return r < 0 ? r : string_match_short(d, at, y, s, obj);
 }
 
-static int read_principal(struct decode *d, const struct at *at, const struct yaml *y,
-			  const struct field *f, void *obj)
+static int read_string_match(struct decode *d, const struct at *at, const struct yaml *y,
+			     const struct field *f, void *obj)
 {
-	const struct string_match *m = obj;
-	int r = read_string_match(d, at, y, f, obj);
+	if (y->kind == YAML_MAP)
+		return string_match_long(d, at, y, obj);
+	return read_text_match(d, at, y, f, obj);
+}
 
-	if (r < 0)
-		return r;
-	/* It would never hit: a DENY written like that would let everybody in. */
+/* It would never hit: a DENY written like that would let everybody in. */
+static int check_principal(struct decode *d, const struct at *at, const struct yaml *y,
+			   const struct string_match *m)
+{
 	if (m->text && m->kind != MATCH_SUFFIX && str_has_prefix(str_of(m->text), STR("spiffe://")))
 		return decode_error(d, at, y, "principals are written without 'spiffe://'");
 	return 0;
 }
 
+static int read_principal(struct decode *d, const struct at *at, const struct yaml *y,
+			  const struct field *f, void *obj)
+{
+	int r = read_string_match(d, at, y, f, obj);
+
+	return r < 0 ? r : check_principal(d, at, y, obj);
+}
+
+int read_principal_match(struct decode *d, const struct at *at, const struct yaml *y,
+			 const struct field *f, void *obj)
+{
+	int r = read_text_match(d, at, y, f, obj);
+
+	return r < 0 ? r : check_principal(d, at, y, obj);
+}
+
 static const struct field sa_fields[] = {
 	{ "namespace", read_name, .off = offsetof(struct sa_match, ns), .flags = FIELD_REQUIRED },
-	{ "serviceAccount", read_name, .off = offsetof(struct sa_match, sa),
-	  .flags = FIELD_REQUIRED },
+	{ "serviceAccount", read_name, .off = offsetof(struct sa_match, sa), .flags = FIELD_REQUIRED },
 	{ 0 },
 };
 
@@ -129,9 +144,9 @@ static const struct field item_sa = { .read = read_sa_match };
 static const struct field item_prefix = { .read = read_prefix };
 static const struct field item_port = { .read = read_port };
 
-#define LIST_OF(type, member, item)                                                       \
+#define LIST_OF(type, member, item) \
 	.read = read_list, .off = offsetof(type, member), .off_n = offsetof(type, n_##member), \
-	.sub = &(item), .size = sizeof(*((type *)0)->member), .max = MESH_ITEMS_MAX,       \
+	.sub = &(item), .size = sizeof(*((type *)0)->member), .max = MESH_ITEMS_MAX, \
 	.flags = FIELD_NOT_NULL
 
 static const struct field match_fields[] = {
@@ -155,11 +170,15 @@ static const struct field item_clause = { LIST_OF(struct clause, matches, item_m
 static const struct field item_rule = { LIST_OF(struct rule, clauses, item_clause) };
 
 static const struct word scope_words[] = {
-	{ "Global", SCOPE_GLOBAL }, { "Namespace", SCOPE_NAMESPACE },
-	{ "WorkloadSelector", SCOPE_WORKLOAD }, { 0 },
+	{ "Global", SCOPE_GLOBAL },
+	{ "Namespace", SCOPE_NAMESPACE },
+	{ "WorkloadSelector", SCOPE_WORKLOAD },
+	{ 0 },
 };
 static const struct word action_words[] = {
-	{ "Allow", ACTION_ALLOW }, { "Deny", ACTION_DENY }, { 0 },
+	{ "Allow", ACTION_ALLOW },
+	{ "Deny", ACTION_DENY },
+	{ 0 },
 };
 
 static const struct field policy_fields[] = {
@@ -170,8 +189,8 @@ static const struct field policy_fields[] = {
 	{ "action", read_word, .off = offsetof(struct policy, action), .flags = FIELD_REQUIRED,
 	  .words = action_words },
 	{ "rules", read_list, .off = offsetof(struct policy, rules),
-	  .off_n = offsetof(struct policy, n_rules), .sub = &item_rule,
-	  .size = sizeof(struct rule), .max = MESH_ITEMS_MAX, .flags = FIELD_REQUIRED },
+	  .off_n = offsetof(struct policy, n_rules), .sub = &item_rule, .size = sizeof(struct rule),
+	  .max = MESH_ITEMS_MAX, .flags = FIELD_REQUIRED },
 	{ "dryRun", read_bool, .off = offsetof(struct policy, dry_run) },
 	{ 0 },
 };

@@ -79,6 +79,15 @@ size_t workload_texts(struct workload *w, char **ret[WORKLOAD_TEXTS])
 	return WORKLOAD_TEXTS;
 }
 
+void labels_free(struct label *l, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		text_free(l[i].key);
+		text_free(l[i].value);
+	}
+	free(l);
+}
+
 void workload_put(struct workload **pw)
 {
 	struct workload *w = TAKE_PTR(*pw);
@@ -100,6 +109,7 @@ void workload_put(struct workload **pw)
 	}
 	free(w->services);
 	texts_free(w->policies, w->n_policies);
+	labels_free(w->labels, w->n_labels);
 	free(w->addrs);
 	free(w);
 }

@@ -150,33 +150,35 @@ static int box_change(struct postings *t, uint64_t hash, const struct policy *ol
 	return 0;
 }
 
-static size_t run_of(const struct posting *list, size_t n, uint64_t hash)
+/* How many of list, from at on, belong into the box of hash. */
+static size_t run_of(const struct posting *list, size_t n, size_t at, uint64_t hash)
 {
-	size_t k = 0;
+	size_t k = at;
 
 	while (k < n && same_box(list[k].hash, hash))
 		k++;
-	return k;
+	return k - at;
 }
 
 int postings_change(struct postings *t, const struct policy *old, struct posting *gone,
 		    size_t n_gone, struct posting *add, size_t n_add)
 {
+	size_t g = 0, a = 0;
+
 	if (n_gone)
 		qsort(gone, n_gone, sizeof(*gone), posting_cmp);
 	if (n_add)
 		qsort(add, n_add, sizeof(*add), posting_cmp);
-	while (n_gone || n_add) {
-		uint64_t hash = !n_gone || (n_add && add->hash < gone->hash) ? add->hash : gone->hash;
-		size_t k_gone = run_of(gone, n_gone, hash), k_add = run_of(add, n_add, hash);
-		int r = box_change(t, hash, old, add, k_add);
+	while (g < n_gone || a < n_add) {
+		bool first_add = g == n_gone || (a < n_add && add[a].hash < gone[g].hash);
+		uint64_t hash = first_add ? add[a].hash : gone[g].hash;
+		size_t k_add = run_of(add, n_add, a, hash);
+		int r = box_change(t, hash, old, k_add ? &add[a] : NULL, k_add);
 
 		if (r < 0)
 			return r;
-		gone += k_gone;
-		n_gone -= k_gone;
-		add += k_add;
-		n_add -= k_add;
+		g += run_of(gone, n_gone, g, hash);
+		a += k_add;
 	}
 	return 0;
 }

@@ -51,6 +51,7 @@ struct model_input {
 struct workload *workload_new(void); /* zeroed, refs 1, strings NULL */
 struct service *service_new(void);
 struct policy *policy_new(void);
+void labels_free(struct label *l, size_t n);
 /* Drops everything an input owns; safe on a zeroed one. */
 void model_input_drop(struct model_input *in);
 

@@ -28,6 +28,10 @@ struct workload_service { /* membership of a workload in a service */
 	size_t n_ports;
 };
 
+struct label { /* of a pod, for selectors of policies */
+	char *key, *value;
+};
+
 struct workload {
 	_Atomic uint32_t refs;
 	uint32_t id; /* > 0; the workload id of include/weft/wld.h */
@@ -46,6 +50,8 @@ struct workload {
 	size_t n_services;
 	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
 	size_t n_policies;
+	struct label *labels;
+	size_t n_labels;
 	/* How the feed that made it wants it freed, on any thread, instead of member by member;
 	 * NULL: member by member. */
 	void (*release)(struct workload *w);
