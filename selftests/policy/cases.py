@@ -40,6 +40,8 @@ class World:
             workload("client", "a", "red", "cluster.local", ["10.0.0.1", "fd00::1"], [80]),
             workload("other", "ab", "red", "td", ["10.0.1.2", "fd00:0:0:1::2"], [81]),
             workload("third", "b", "blue", "cluster.local", ["10.1.0.3", "fd00:1::3"], [443]),
+            # names that look like the joints of an identity
+            workload("odd", "ns", "sa", "ns", ["10.0.1.9", "fd00:0:0:1::9"], [80]),
             workload("server", "b", "default", "cluster.local",
                      ["192.168.7.4", "2001:db8::4"], [80, 8080]),
         ]

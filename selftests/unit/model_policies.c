@@ -201,6 +201,12 @@ static void principals_are_filed_under_what_they_say_of_the_peer(void **state)
 		{ MATCH_SUFFIX, "/ns/a/sa/b", KEY_SERVICE_ACCOUNT },
 		{ MATCH_SUFFIX, "d/ns/a/sa/b", KEY_SERVICE_ACCOUNT },
 		{ MATCH_SUFFIX, "/sa/b", KEY_ANY },
+		/* of a namespace that is called "ns" */
+		{ MATCH_SUFFIX, "/ns/sa/b", KEY_ANY },
+		{ MATCH_SUFFIX, "/ns/ns/sa/b", KEY_SERVICE_ACCOUNT },
+		{ MATCH_SUFFIX, "/ns/a/sa", KEY_ANY },
+		{ MATCH_SUFFIX, "/ns/a/as/b", KEY_ANY },
+		{ MATCH_PREFIX, "ns/ns/ns/", KEY_NAMESPACE },
 		{ MATCH_SUFFIX, "ns/a/sa/b", KEY_ANY },
 		{ MATCH_PRESENCE, NULL, KEY_ANY },
 	};
@@ -231,6 +237,7 @@ static void ranges_are_filed_under_a_width_that_has_them_all(void **state)
 		{ "fd00::/32", "fd00::1", KEY_SOURCE },
 		{ "fd00::/63", "fd00::1", KEY_SOURCE + 1 },
 		{ "fd00::1", "fd00::1", KEY_SOURCE + 3 },
+		{ "fd00::/100", "fd00::1", KEY_SOURCE + 2 },
 		{ "10.0.0.0/7", "10.1.2.3", KEY_ANY },
 		{ "0.0.0.0/0", "10.1.2.3", KEY_ANY },
 		{ "::/0", "fd00::1", KEY_ANY },
@@ -282,6 +289,54 @@ static void the_clause_that_narrows_most_is_filed(void **state)
 	assert_int_equal(key[0].kind, KEY_ANY);
 }
 
+static void a_range_is_a_better_key_than_a_namespace_only_if_it_is_narrow(void **state)
+{
+	static const struct {
+		const char *range;
+		unsigned int kind;
+	} rows[] = {
+		{ "10.0.0.0/8", KEY_NAMESPACE },
+		{ "10.1.0.0/16", KEY_NAMESPACE },
+		{ "10.1.2.0/24", KEY_SOURCE + 2 },
+		{ "10.1.2.3", KEY_SOURCE + 3 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct ip_prefix p = prefix(rows[i].range);
+		struct string_match ns = text_match(MATCH_EXACT, "a");
+		struct match m = { .source_ips = &p, .n_source_ips = 1, .namespaces = &ns,
+				   .n_namespaces = 1 };
+		struct rule_key key;
+
+		assert_int_equal(keys_of(&m, &key, 1), 1);
+		assert_int_equal(key.kind, rows[i].kind);
+	}
+}
+
+static void a_rule_with_very_many_keys_is_looked_at_by_all(void **state)
+{
+	(void)state;
+	for (size_t n = 256; n <= 257; n++) {
+		struct policy *p = make_policy("a", "p", SCOPE_GLOBAL);
+		struct match *m = calloc(1, sizeof(*m));
+
+		p->rules = calloc(1, sizeof(*p->rules));
+		p->n_rules = 1;
+		p->rules[0].clauses = calloc(1, sizeof(struct clause));
+		p->rules[0].n_clauses = 1;
+		p->rules[0].clauses[0] = (struct clause){ m, 1 };
+		m->destination_ports = calloc(n, sizeof(uint16_t));
+		m->n_destination_ports = n;
+		for (size_t i = 0; i < n; i++)
+			m->destination_ports[i] = (uint16_t)(i + 1);
+		assert_int_equal(policy_file(p), 0);
+		assert_int_equal(p->n_filed, n == 256 ? 256 : 1);
+		assert_int_equal(p->filed[0].kind, n == 256 ? KEY_PORT : KEY_ANY);
+		policy_put(&p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +345,8 @@ int main(void)
 		cmocka_unit_test(a_key_that_is_there_twice_is_refused),
 		cmocka_unit_test(principals_are_filed_under_what_they_say_of_the_peer),
 		cmocka_unit_test(ranges_are_filed_under_a_width_that_has_them_all),
+		cmocka_unit_test(a_range_is_a_better_key_than_a_namespace_only_if_it_is_narrow),
+		cmocka_unit_test(a_rule_with_very_many_keys_is_looked_at_by_all),
 		cmocka_unit_test(the_clause_that_narrows_most_is_filed),
 	};
 

@@ -338,6 +338,62 @@ static void a_verdict_that_differs_between_destination_addresses_is_not_cacheabl
 	assert_true(res.allow);
 }
 
+static void very_many_address_pairs_are_not_compared(void **state)
+{
+	(void)state;
+	for (int n = 16; n <= 17; n++) {
+		_free_ char *ips = str_dup(STR("10.0.0.100"));
+		struct rbac_result res;
+
+		for (int i = 1; i < n; i++) {
+			char *more = str_printf("%s, 10.0.0.%d", ips, i);
+
+			free(ips);
+			ips = more;
+		}
+		_free_ char *text = str_printf("workloads:\n"
+			"- {name: s, namespace: a, networkMode: HostNetwork, workloadIps: [%s]}\n"
+			"- {name: d, namespace: b, networkMode: HostNetwork, workloadIps: [%s]}\n",
+			ips, ips);
+		_mesh_ struct mesh m = mesh_of(text);
+
+		assert_int_equal(rbac_cacheable(m.snap, find(&m, "a", "s"), find(&m, "b", "d"), 80,
+						&res), n == 16);
+	}
+}
+
+static void a_workload_may_name_more_policies_than_are_kept(void **state)
+{
+	(void)state;
+	/* The last one decides; there are 70, of which 64 are kept. */
+	for (int deny = 0; deny < 2; deny++) {
+		_free_ char *names = str_dup(STR("b/p0")), *policies = str_dup(STR(""));
+
+		for (int i = 0; i < 70; i++) {
+			char *more = str_printf("%s, b/p%d", names, i);
+			char *p = str_printf("%s- {name: p%d, namespace: b, scope: WorkloadSelector, "
+					     "action: %s, rules: %s}\n", policies, i,
+					     deny && i == 69 ? "Deny" : "Allow",
+					     i == 69 ? "[[]]" : "[]");
+
+			free(names);
+			free(policies);
+			names = more;
+			policies = p;
+		}
+		_free_ char *text = str_printf("workloads:\n"
+			"- {name: client, namespace: a, workloadIps: [10.0.0.1]}\n"
+			"- {name: server, namespace: b, workloadIps: [10.0.0.2], "
+			"authorizationPolicies: [%s]}\npolicies:\n%s", names, policies);
+		_mesh_ struct mesh m = mesh_of(text);
+		struct rbac_result res = check(&m, NULL, 80);
+
+		assert_int_equal(res.allow, !deny);
+		assert_string_equal(res.policy, "b/p69");
+		assert_int_equal(res.rule, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +403,8 @@ int main(void)
 		cmocka_unit_test(strict_refuses_plaintext),
 		cmocka_unit_test(an_unknown_destination_is_denied),
 		cmocka_unit_test(facts_carry_the_identity_of_the_sender),
+		cmocka_unit_test(very_many_address_pairs_are_not_compared),
+		cmocka_unit_test(a_workload_may_name_more_policies_than_are_kept),
 		cmocka_unit_test(a_verdict_is_cacheable_if_no_address_changes_it),
 		cmocka_unit_test(a_verdict_that_differs_between_destination_addresses_is_not_cacheable),
 	};

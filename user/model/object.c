@@ -270,6 +270,7 @@ void policy_put(struct policy **pp)
 	for (size_t i = 0; i < p->n_rules; i++)
 		rule_fini(&p->rules[i]);
 	free(p->rules);
+	free(p->filed);
 	texts_free(p->warnings, p->n_warnings);
 	text_free(p->key);
 	text_free(p->name);

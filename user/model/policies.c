@@ -12,9 +12,6 @@
 #include "base/own.h"
 #include "base/vec.h"
 
-/* Rules are filed under this many keys at most; one that has more is filed under KEY_ANY. */
-#define RULE_KEYS_MAX 256
-
 struct filing {
 	VEC(struct posting) list;
 	uint32_t (*filed)[2][2][KEY_KINDS]; /* NULL: not counted */
@@ -26,23 +23,12 @@ static const char *scope_ns(const struct policy *p)
 	return p->scope == SCOPE_GLOBAL ? NULL : p->ns;
 }
 
-static int file_rule(struct filing *f, struct policy *p, uint32_t rule)
+static int file_rule(struct filing *f, struct policy *p, const struct filed_rule *rule)
 {
-	struct rule_key keys[RULE_KEYS_MAX];
-	size_t n = rule_keys(&p->rules[rule], keys, RULE_KEYS_MAX);
-	int r = 0;
+	uint64_t h = key_hash(scope_ns(p), p->action, rule->kind, rule->value);
 
-	if (n > RULE_KEYS_MAX) {
-		keys[0] = (struct rule_key){ KEY_ANY, 0 };
-		n = 1;
-	}
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		uint64_t h = key_hash(scope_ns(p), p->action, keys[i].kind, keys[i].value);
-
-		r = vec_push(&f->list, (struct posting){ h, p, rule, false });
-		(*f->filed)[p->scope != SCOPE_GLOBAL][p->action][keys[i].kind] += (uint32_t)f->sign;
-	}
-	return r;
+	(*f->filed)[p->scope != SCOPE_GLOBAL][p->action][rule->kind] += (uint32_t)f->sign;
+	return vec_push(&f->list, (struct posting){ h, p, rule->rule, false });
 }
 
 static uint64_t name_hash(struct str key)
@@ -54,8 +40,10 @@ static uint64_t name_hash(struct str key)
 static int file_policy(struct filing *f, struct policy *p)
 {
 	const char *ns = scope_ns(p);
-	int r = vec_push(&f->list, (struct posting){ name_hash(str_of(p->key)), p, 0, true });
+	int r = policy_file(p);
 
+	if (r == 0)
+		r = vec_push(&f->list, (struct posting){ name_hash(str_of(p->key)), p, 0, true });
 	if (r < 0 || p->scope == SCOPE_WORKLOAD)
 		return r;
 	r = vec_push(&f->list,
@@ -65,8 +53,8 @@ static int file_policy(struct filing *f, struct policy *p)
 	if (p->action == ACTION_ALLOW)
 		r = vec_push(&f->list, (struct posting){ key_hash(ns, ACTION_ALLOW, KEY_ALLOW, 0),
 							 p, 0, false });
-	for (uint32_t i = 0; r == 0 && i < p->n_rules; i++)
-		r = file_rule(f, p, i);
+	for (size_t i = 0; r == 0 && i < p->n_filed; i++)
+		r = file_rule(f, p, &p->filed[i]);
 	return r;
 }
 

@@ -7,9 +7,14 @@
  */
 #include "model/policykey.h"
 
+#include <errno.h>
 #include <string.h>
 
-#include "codec/spiffe.h"
+#include "base/own.h"
+#include "base/vec.h"
+
+/* A rule that has more keys than this is filed under KEY_ANY. */
+#define RULE_KEYS_MAX 256
 
 /* ns separates namespaces from each other and from the mesh, kind and action the rest. */
 uint64_t key_hash(const char *ns, enum policy_action action, enum policy_key kind, uint64_t value)
@@ -219,4 +224,31 @@ size_t rule_keys(const struct rule *rule, struct rule_key *ret, size_t max)
 	else
 		key_add(&k, KEY_ANY, 0);
 	return k.n;
+}
+
+int policy_file(struct policy *p)
+{
+	VEC(struct filed_rule) list = { 0 };
+	int r = 0;
+
+	if (p->filed)
+		return 0;
+	for (uint32_t i = 0; r == 0 && i < p->n_rules; i++) {
+		struct rule_key keys[RULE_KEYS_MAX];
+		size_t n = rule_keys(&p->rules[i], keys, RULE_KEYS_MAX);
+
+		if (n > RULE_KEYS_MAX) {
+			keys[0] = (struct rule_key){ KEY_ANY, 0 };
+			n = 1;
+		}
+		for (size_t k = 0; r == 0 && k < n; k++)
+			r = vec_push(&list, (struct filed_rule){ keys[k].value, i, keys[k].kind });
+	}
+	if (r < 0) {
+		vec_fini(&list);
+		return r;
+	}
+	p->filed = list.p;
+	p->n_filed = list.n;
+	return 0;
 }

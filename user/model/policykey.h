@@ -44,6 +44,13 @@ static inline uint64_t key_port(uint16_t port)
 /* The range of this width (0 is the widest: /8 of IPv4, /32 of IPv6) that has the address. */
 uint64_t key_source(const struct weft_addr *a, size_t width);
 
+/* A rule in the list of its policy: it cannot hold for a connection that has not this key. */
+struct filed_rule {
+	uint64_t value;
+	uint32_t rule; /* index; the list is in this order */
+	enum policy_key kind;
+};
+
 /* The keys under which a rule is to be filed; none if it can never hold. More than max: the
  * rest is not written, the number is right. */
 struct rule_key {
@@ -51,3 +58,5 @@ struct rule_key {
 	uint64_t value;
 };
 size_t rule_keys(const struct rule *rule, struct rule_key *ret, size_t max);
+/* Sets p->filed, if it is not set: before p is seen by others. -ENOMEM. */
+int policy_file(struct policy *p);

@@ -139,6 +139,8 @@ struct policy {
 	bool dry_run;
 	struct rule *rules;
 	size_t n_rules;
+	struct filed_rule *filed; /* made when a snapshot is built, see model/policykey.h */
+	size_t n_filed;
 	char **warnings; /* what of it is not enforced as written, in sentences */
 	size_t n_warnings;
 };

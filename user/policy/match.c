@@ -106,10 +106,10 @@ static ssize_t list_hit(const struct condition *c, const struct match *m, size_t
 	return -1;
 }
 
-static bool missed(struct match_miss *ret, const char *field, bool negative, ssize_t item)
+static bool missed(struct match_miss *ret, const char *field, size_t item)
 {
 	if (ret)
-		*ret = (struct match_miss){ field, negative, item < 0 ? 0 : (size_t)item };
+		*ret = (struct match_miss){ field, item };
 	return false;
 }
 
@@ -124,14 +124,14 @@ bool match_holds(const struct match *m, const struct facts *f, struct match_miss
 		ssize_t hit;
 
 		if (positive && list_hit(c, m, c->list, c->n_list, f) < 0)
-			return missed(ret_miss, c->field, false, 0);
+			return missed(ret_miss, c->field, 0);
 		hit = negative ? list_hit(c, m, c->not_list, c->n_not_list, f) : -1;
 		if (hit >= 0)
-			return missed(ret_miss, c->not_field, true, hit);
+			return missed(ret_miss, c->not_field, (size_t)hit);
 		empty = empty && !positive && !negative;
 	}
 	/* What is left of a DENY whose HTTP attributes were ignored: must not deny everything. */
-	return empty ? missed(ret_miss, NULL, false, 0) : true;
+	return empty ? missed(ret_miss, NULL, 0) : true;
 }
 
 bool clause_holds(const struct clause *c, const struct facts *f)

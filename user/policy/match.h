@@ -10,8 +10,7 @@
 /* What ruled a match out. */
 struct match_miss {
 	const char *field; /* as in the mesh file, "notPrincipals"; NULL: it has no condition */
-	bool negative;    /* an entry of a negative list hit; else none of a positive one did */
-	size_t item;    /* negative: which entry */
+	size_t item;    /* of a negative list: which entry hit; of a positive one none did */
 };
 
 /* ret_miss may be NULL; set only when the answer is false. */

@@ -13,41 +13,82 @@
 
 #define SPIFFE_SCHEME STR("spiffe://")
 
-/* What a connection is looked up by, made once. */
+/* More names of a workload than this are looked up again each time. */
+#define NAMED_MAX 64
+
+/* What is asked about a connection, made once. */
 struct lookup {
 	const struct snap *s;
 	const struct facts *f;
-	struct rule_key key[KEY_KINDS];
-	size_t n;
+	bool has[KEY_KINDS];
+	uint64_t value[KEY_KINDS];
+	const struct policy *named[NAMED_MAX];
 };
 
-static void lookup_add(struct lookup *l, enum policy_key kind, uint64_t value)
+static void lookup_add(struct lookup *l, unsigned int kind, uint64_t value)
 {
-	l->key[l->n++] = (struct rule_key){ kind, value };
+	l->has[kind] = true;
+	l->value[kind] = value;
 }
 
 static void lookup_init(struct lookup *l, const struct snap *s, const struct facts *f)
 {
-	*l = (struct lookup){ .s = s, .f = f };
+	l->s = s;
+	l->f = f;
+	memset(l->has, 0, sizeof(l->has));
 	lookup_add(l, KEY_ANY, 0);
 	lookup_add(l, KEY_PORT, key_port(f->dst_port));
 	lookup_add(l, KEY_NAMESPACE, key_text(f->has_identity ? f->id.ns : STR("")));
-	for (size_t i = 0; i < KEY_SOURCE_WIDTHS; i++)
-		lookup_add(l, (enum policy_key)(KEY_SOURCE + i), key_source(&f->src_ip, i));
+	for (unsigned int i = 0; i < KEY_SOURCE_WIDTHS; i++)
+		lookup_add(l, KEY_SOURCE + i, key_source(&f->src_ip, i));
 	if (!f->has_identity)
 		return;
 	lookup_add(l, KEY_PRINCIPAL, key_text(f->principal));
 	lookup_add(l, KEY_SERVICE_ACCOUNT, key_pair(f->id.ns, f->id.sa));
 }
 
+static const struct policy *named(const struct lookup *l, size_t i)
+{
+	return i < NAMED_MAX ? l->named[i] : snap_policy_by_key(l->s, str_of(l->f->dst->policies[i]));
+}
+
+/* Finds what the workload names; gives the first name that nobody has, or NULL. */
+static const char *names_find(struct lookup *l)
+{
+	const struct workload *dst = l->f->dst;
+
+	for (size_t i = 0; i < dst->n_policies; i++) {
+		const struct policy *p = snap_policy_by_key(l->s, str_of(dst->policies[i]));
+
+		if (!p)
+			return dst->policies[i];
+		if (i < NAMED_MAX)
+			l->named[i] = p;
+	}
+	return NULL;
+}
+
+/* As policy_rule(), but looks only at rules that may hold. */
+static int first_rule(const struct lookup *l, const struct policy *p)
+{
+	for (size_t i = 0; i < p->n_filed; i++) {
+		const struct filed_rule *r = &p->filed[i];
+
+		if (l->has[r->kind] && l->value[r->kind] == r->value &&
+		    rule_holds(&p->rules[r->rule], l->f, NULL))
+			return (int)r->rule;
+	}
+	return -1;
+}
+
 /* The first policy by key that is filed there and has a rule that holds, or best if that comes
  * before. */
 static const struct policy *first_filed(const struct lookup *l, const char *ns,
-					enum policy_action action, const struct rule_key *key,
+					enum policy_action action, enum policy_key kind,
 					const struct policy *best)
 {
 	const struct posting *at;
-	size_t n = policies_filed(l->s->policies, ns, action, key->kind, key->value, &at);
+	size_t n = policies_filed(l->s->policies, ns, action, kind, l->value[kind], &at);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct policy *p = at[i].p;
@@ -68,21 +109,19 @@ static const struct policy *first_bound(const struct lookup *l, const char *ns,
 	const struct policies *set = l->s->policies;
 	const struct policy *best = NULL;
 
-	for (size_t i = 0; i < l->n; i++)
-		if (set->filed[ns != NULL][action][l->key[i].kind])
-			best = first_filed(l, ns, action, &l->key[i], best);
+	for (unsigned int kind = KEY_ANY; kind < KEY_KINDS; kind++)
+		if (l->has[kind] && set->filed[ns != NULL][action][kind])
+			best = first_filed(l, ns, action, kind, best);
 	return best;
 }
 
 /* Of those that the workload names, in its order. */
 static const struct policy *first_named(const struct lookup *l, enum policy_action action)
 {
-	const struct workload *dst = l->f->dst;
+	for (size_t i = 0; i < l->f->dst->n_policies; i++) {
+		const struct policy *p = named(l, i);
 
-	for (size_t i = 0; i < dst->n_policies; i++) {
-		const struct policy *p = snap_policy_by_key(l->s, str_of(dst->policies[i]));
-
-		if (p && p->action == action && policy_decides(p) && policy_rule(p, l->f) >= 0)
+		if (p->action == action && policy_decides(p) && first_rule(l, p) >= 0)
 			return p;
 	}
 	return NULL;
@@ -106,23 +145,15 @@ static bool scope_allows(const struct snap *s, const char *ns)
 }
 
 /* Is there any ALLOW policy that binds the destination, matching or not? */
-static bool any_allow(const struct snap *s, const struct workload *dst)
+static bool any_allow(const struct lookup *l)
 {
-	for (size_t i = 0; i < dst->n_policies; i++) {
-		const struct policy *p = snap_policy_by_key(s, str_of(dst->policies[i]));
+	for (size_t i = 0; i < l->f->dst->n_policies; i++) {
+		const struct policy *p = named(l, i);
 
-		if (p && p->action == ACTION_ALLOW && policy_decides(p))
+		if (p->action == ACTION_ALLOW && policy_decides(p))
 			return true;
 	}
-	return scope_allows(s, NULL) || scope_allows(s, dst->ns);
-}
-
-static const char *first_missing(const struct snap *s, const struct workload *dst)
-{
-	for (size_t i = 0; i < dst->n_policies; i++)
-		if (!snap_policy_by_key(s, str_of(dst->policies[i])))
-			return dst->policies[i];
-	return NULL;
+	return scope_allows(l->s, NULL) || scope_allows(l->s, l->f->dst->ns);
 }
 
 static void result_set(struct rbac_result *ret, bool allow, const char *policy, int rule)
@@ -143,23 +174,23 @@ void rbac_check(const struct snap *s, const struct facts *f, struct rbac_result 
 		result_set(ret, false, "", -1);
 		return;
 	}
+	lookup_init(&l, s, f);
 	/* Not what ztunnel does, which goes on without it: decisions/0013-unknown-policy.md. */
-	missing = first_missing(s, f->dst);
+	missing = names_find(&l);
 	if (missing) {
 		result_set(ret, false, missing, -1);
 		ret->missing = true;
 		return;
 	}
-	lookup_init(&l, s, f);
 	p = first_of(&l, ACTION_DENY);
-	if (!p && !any_allow(s, f->dst)) {
+	if (!p && !any_allow(&l)) {
 		result_set(ret, true, "", -1);
 		return;
 	}
 	if (!p)
 		p = first_of(&l, ACTION_ALLOW);
 	if (p)
-		result_set(ret, p->action == ACTION_ALLOW, p->key, policy_rule(p, f));
+		result_set(ret, p->action == ACTION_ALLOW, p->key, first_rule(&l, p));
 	else
 		result_set(ret, false, "", -1);
 }
