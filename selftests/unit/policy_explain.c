@@ -133,6 +133,23 @@ static void each_match_of_the_clause_that_failed_names_its_field(void **state)
 				    "b/gone missing -1 decides\n");
 }
 
+static void a_policy_whose_name_is_longer_than_the_result_is_the_one_that_decides(void **state)
+{
+	_free_ char *name = calloc(1, 301);
+	_free_ char *text = NULL;
+	struct rbac_result res;
+	struct told t;
+
+	(void)state;
+	memset(name, 'n', 300);
+	text = str_printf(P("own", "b", "WorkloadSelector", "Allow", "[]")
+			  P("gone", "b", "WorkloadSelector", "Allow", "[]")
+			  P("%s", "b", "Namespace", "Allow", "[[]]"), name);
+	explain(text, true, &t, &res);
+	assert_non_null(strstr(t.text, "nnn matches 0 decides\n"));
+	assert_int_equal(strlen(res.policy), sizeof(res.policy) - 1);
+}
+
 static void nothing_is_told_without_a_destination(void **state)
 {
 	static const struct explain_ops ops = { on_policy, NULL };
@@ -153,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_policy_that_applies_is_told_once_and_in_order),
 		cmocka_unit_test(each_match_of_the_clause_that_failed_names_its_field),
+		cmocka_unit_test(a_policy_whose_name_is_longer_than_the_result_is_the_one_that_decides),
 		cmocka_unit_test(nothing_is_told_without_a_destination),
 	};
 
