@@ -91,7 +91,8 @@ ask() {
 							{port: 81, target_port: 9001}]'
 	ask services 'all(.services[].endpoints[]; .status == "Healthy" and .weight == 1)'
 	ask policies '.policies == [{namespace: "default", name: "no-intruder", scope: "Namespace",
-		action: "Deny", dry_run: false, rules: 1, warnings: []}] and .missing == []'
+		action: "Deny", dry_run: false, rules: 1, warnings: []}]
+		and (.missing | map({policy, count})) == [{policy: "default/not-there", count: 1}]'
 	ask connections '.connections | map(.path + " " + .direction) | sort == ["direct inbound",
 		"direct outbound", "hbone outbound", "passthrough outbound", "plain inbound"]'
 	ask connections 'all(.connections[]; .sent_bytes >= 999 and .sent_bytes <= 1000

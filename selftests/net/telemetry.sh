@@ -64,7 +64,7 @@ telemetry_lab() {
 	  - {name: far, serviceAccount: far, node: node2, labels: {app: far}, command: "$(server_command)"}
 	  - {name: client, serviceAccount: client, node: node1, revision: v7}
 	  - {name: intruder, serviceAccount: intruder, node: node1}
-	  - {name: outsider, serviceAccount: outsider, node: node2, enrol: false}
+	  - {name: outsider, serviceAccount: outsider, node: node2, enrol: false, policies: [not-there]}
 	services:
 	  - {name: near, ports: {80: 9000, 81: 9001}, selector: {app: near}}
 	  - {name: far, ports: {80: 9000, 81: 9001}, selector: {app: far}}
