@@ -8,10 +8,10 @@
 COMMANDS="status pods workloads services policies connections drops certs bpf"
 
 # The cell of docs/control.md about a command as lines of paths: "mesh.path", "pods[].name".
-# Braces with a capital letter hold names of values, not keys.
+# Braces with a capital letter hold names of values, not keys; istiod{} is there only with istiod.
 documented() {
 	sed -n "s/^| \`$1\` | \`\(.*\)\`.*|\$/\1/p" "$ROOT/docs/control.md" | sed 's/`.*//' |
-		sed 's/{[A-Z][^}]*}//g' | awk '{
+		sed 's/{[A-Z][^}]*}//g; s/, istiod{[^}]*}//' | awk '{
 		n = length($0)
 		word = ""
 		depth = 0
