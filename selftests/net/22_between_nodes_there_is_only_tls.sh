@@ -13,7 +13,7 @@ for ((i = 0; i < 20000; i++)); do
 done >"$WORK/marked"
 
 capture() { # FILE: on the wire of node2, from now on
-	pod @node2 tcpdump -i eth0 -s 0 -U -w "$1" tcp 2>"$1.log" &
+	pod @node2 tcpdump -i eth0 -s 0 -B 65536 -U -w "$1" tcp 2>"$1.log" &
 	tcpdump=$!
 	wait_for 5 grep -q 'listening on' "$1.log"
 }

@@ -44,14 +44,18 @@ def streams(path, port):
         if flags & 2:
             parts[key] = (seq + 1 & 0xffffffff, {})
         elif key in parts and payload:
-            parts[key][1][seq - parts[key][0] & 0xffffffff] = payload
+            at, segments = seq - parts[key][0] & 0xffffffff, parts[key][1]
+            # Sent again, it may be cut differently.
+            if len(payload) > len(segments.get(at, b"")):
+                segments[at] = payload
         elif payload:
             sys.exit("a connection began before the capture")
     for key, (_, segments) in parts.items():
         data = bytearray()
         for at in sorted(segments):
             assert at <= len(data), "a segment is missing in the capture"
-            data[at:] = segments[at]
+            if at + len(segments[at]) > len(data):
+                data[at:] = segments[at]
         yield key, data
 
 
