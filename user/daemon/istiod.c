@@ -358,7 +358,7 @@ void istiod_metrics(struct daemon *d, struct prom *w)
 	one(w, "weft_xds_unknown_values", PROM_COUNTER,
 	    "values of enumerations that are not known and got a safe one", (double)s.unknown_values);
 	one(w, "weft_xds_received_bytes", PROM_COUNTER, "bytes of messages", (double)s.bytes);
-	one(w, "weft_mesh_apply_seconds", PROM_GAUGE, "how long the last apply took",
+	one(w, "weft_xds_apply_seconds", PROM_GAUGE, "how long the last apply took",
 	    (double)s.apply_ns / 1e9);
 	write_ends(&s, w);
 }
