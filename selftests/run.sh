@@ -100,20 +100,22 @@ spawn()
 	"$@" &
 }
 
-# TAP lines of a log -> "ok|FAIL|SKIP<tab>test name", and a FAIL if fewer ran than planned
+# TAP lines of a log -> "ok|FAIL|SKIP<tab>test name<tab>why skipped", and a FAIL if fewer ran than
+# planned
 tap_results()
 {
 	awk '
 	/^1\.\.[0-9]+/ { plan += substr($1, 4) }
+	/SKIP: / { why = substr($0, index($0, "SKIP: ") + 6) }
 	/^(not )?ok [0-9]+/ {
 		seen++
 		what = /^not/ ? "FAIL" : "ok"
-		if (/# *[Ss][Kk][Ii][Pp]/)
-			what = "SKIP"
 		sub(/^(not )?ok [0-9]+ *-? */, "")
+		if (sub(/^# *[Ss][Kk][Ii][Pp] */, "")) # cmocka has the name behind it
+			what = "SKIP"
 		sub(/ *#.*/, "")
 		gsub(/_/, " ")
-		print what "\t" $0
+		print what "\t" $0 (what == "SKIP" ? "\t" why : "")
 	}
 	END { if (seen && seen < plan) print "FAIL\tended after " seen " of " plan " tests" }' "$1"
 }
@@ -121,12 +123,12 @@ tap_results()
 # judge name log status start: lines for one finished program or script
 judge()
 {
-	local name=$1 log=$2 status=$3 took results what test bad=0
+	local name=$1 log=$2 status=$3 took results what test why bad=0
 	took=$(seconds_since "$4")
 	results=$(tap_results "$log")
 	if [ -n "$results" ]; then
-		while IFS=$'\t' read -r what test; do
-			result "$what" "$name: $test"
+		while IFS=$'\t' read -r what test why; do
+			result "$what" "$name: $test" "$why"
 			[ "$what" != FAIL ] || bad=1
 		done <<<"$results"
 		if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then

@@ -21,6 +21,7 @@
 #include "h_env.h"
 #include "kern/priv.h"
 #include "kern/probe.h"
+#include "skip.h"
 
 #define FOREIGN_XDP "/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_alw_all.o"
 
@@ -112,7 +113,7 @@ static void the_guard_comes_before_a_program_that_was_there_first(void **state)
 
 	assert_true(prog >= 0);
 	if (!s->k.has_tcx)
-		skip();
+		skip_because("the kernel has no tcx");
 	link = bpf_link_create(prog, (int)s->e->if_a, BPF_TCX_INGRESS, NULL);
 	assert_true(link >= 0);
 	assert_int_equal(kern_guard_attach(&s->k, s->e->if_a, &v), 0);
@@ -149,7 +150,7 @@ static void two_programs_share_a_device_through_the_dispatcher(void **state)
 	xdp_program__close(s->k.xdp);
 	s->k.xdp = NULL;
 	if (r < 0 || !s->k.xdp_dispatcher || access(FOREIGN_XDP, R_OK) < 0)
-		skip();
+		skip_because("the kernel does not take the dispatcher of libxdp");
 	other = xdp_program__open_file(FOREIGN_XDP, "xdp", NULL);
 	assert_int_equal(libxdp_get_error(other), 0);
 	assert_int_equal(xdp_program__attach(other, (int)s->e->if_a, XDP_MODE_SKB, 0), 0);
@@ -182,7 +183,7 @@ static void a_netkit_pair_without_ethernet_is_guarded(void **state)
 	uint32_t ifindex;
 
 	if (system("ip link add nkh type netkit 2>/dev/null") != 0)
-		skip();
+		skip_because("the kernel has no netkit");
 	sh("ip link set nk0 netns wt%da && ip link set nkh up && ip addr add 10.8.0.254/24 dev nkh", p);
 	sh("ip -n wt%da link set nk0 up && ip -n wt%da addr add 10.8.0.1/24 dev nk0", p, p);
 	ifindex = if_nametoindex("nkh");
