@@ -206,6 +206,18 @@ int decode_check_pair(struct decode *d, const struct at *at, const struct yaml *
 	return r < 0 ? r : check_part(d, at, y, rest);
 }
 
+int decode_pair(struct decode *d, const struct at *at, const struct yaml *y, struct str s,
+		char **ret_head, char **ret_rest)
+{
+	int r = decode_check_pair(d, at, y, s);
+
+	if (r < 0)
+		return r;
+	*ret_head = str_dup(str_cut(&s, '/'));
+	*ret_rest = str_dup(s);
+	return *ret_head && *ret_rest ? 0 : decode_oom(d);
+}
+
 int read_pair(struct decode *d, const struct at *at, const struct yaml *y, const struct field *f,
 	      void *obj)
 {

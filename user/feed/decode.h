@@ -102,5 +102,8 @@ int decode_port_entry(struct decode *d, const struct at *at, const struct yaml *
 		      uint16_t *ret_port, uint16_t *ret_target);
 int decode_addr(struct decode *d, const struct at *at, const struct yaml *y, struct str s,
 		struct weft_addr *ret);
+/* As decode_check_pair(), cut in two; a part may be set when the other was out of memory. */
+int decode_pair(struct decode *d, const struct at *at, const struct yaml *y, struct str s,
+		char **ret_head, char **ret_rest);
 /* "a/b" with both parts there and no second '/'. */
 int decode_check_pair(struct decode *d, const struct at *at, const struct yaml *y, struct str s);

@@ -55,7 +55,7 @@ static int read_account(struct decode *d, const struct at *at, const struct yaml
 {
 	static const struct field name = { .read = read_name, .off = offsetof(struct sa_match, sa) };
 	struct sa_match *m = obj;
-	struct str s, ns;
+	struct str s;
 	int r = decode_scalar(d, at, y, &s);
 
 	(void)f;
@@ -63,13 +63,7 @@ static int read_account(struct decode *d, const struct at *at, const struct yaml
 		return r;
 	if (!s.n || !memchr(s.p, '/', s.n))
 		return read_name(d, at, y, &name, m);
-	r = decode_check_pair(d, at, y, s);
-	if (r < 0)
-		return r;
-	ns = str_cut(&s, '/');
-	m->ns = str_dup(ns);
-	m->sa = str_dup(s);
-	return m->ns && m->sa ? 0 : decode_oom(d);
+	return decode_pair(d, at, y, s, &m->ns, &m->sa);
 }
 
 static const struct field item_text = { .read = read_text_match };

@@ -121,21 +121,14 @@ static int read_sa_match(struct decode *d, const struct at *at, const struct yam
 			 const struct field *f, void *obj)
 {
 	struct sa_match *m = obj;
-	struct str s, ns;
+	struct str s;
 	int r;
 
 	(void)f;
 	if (y->kind == YAML_MAP)
 		return decode_map(d, at, y, sa_fields, m);
 	r = decode_scalar(d, at, y, &s);
-	if (r == 0)
-		r = decode_check_pair(d, at, y, s);
-	if (r < 0)
-		return r;
-	ns = str_cut(&s, '/');
-	m->ns = str_dup(ns);
-	m->sa = str_dup(s);
-	return m->ns && m->sa ? 0 : decode_oom(d);
+	return r < 0 ? r : decode_pair(d, at, y, s, &m->ns, &m->sa);
 }
 
 static const struct field item_string = { .read = read_string_match };

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Channels of gRPC: the server, its credentials, the connection; see grpc.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/own.h"
 #include "h2/grpc_call.h"
+#include "io/file.h"
 
-#define FILE_BYTES_MAX (4u << 20)
+#define ROOTS_BYTES_MAX (4u << 20)
 #define TOKEN_BYTES_MAX (64u << 10)
 
 const char *grpc_code_text(char *buf, size_t cap, unsigned code)
@@ -98,35 +97,6 @@ int grpc_server_parse(const char *text, uint16_t default_port, struct errbuf *er
 	return 0;
 }
 
-static int read_file(const char *path, size_t max, struct errbuf *err, char **ret)
-{
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_free_ char *buf = NULL;
-	struct stat st;
-	size_t n = 0;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode) || (size_t)st.st_size > max)
-		return errbuf_set(err, -EINVAL, "%s is not a file of at most %zu bytes", path, max);
-	buf = calloc(1, (size_t)st.st_size + 1);
-	if (!buf)
-		return -ENOMEM;
-	while (n < (size_t)st.st_size) {
-		ssize_t got = read(fd, buf + n, (size_t)st.st_size - n);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-		if (got == 0)
-			break;
-		n += (size_t)got;
-	}
-	*ret = TAKE_PTR(buf);
-	return 0;
-}
-
 /* NULL text: the system's roots. */
 static int read_roots(const struct grpc_channel *c, struct errbuf *err, char **ret)
 {
@@ -136,7 +106,7 @@ static int read_roots(const struct grpc_channel *c, struct errbuf *err, char **r
 		*ret = str_dup(str_of(c->o.root_ca));
 		return *ret ? 0 : -ENOMEM;
 	}
-	return read_file(c->o.root_ca, FILE_BYTES_MAX, err, ret);
+	return file_read_text(c->o.root_ca, ROOTS_BYTES_MAX, err, ret);
 }
 
 int channel_token(const struct grpc_channel *c, struct errbuf *err, char **ret)
@@ -149,7 +119,7 @@ int channel_token(const struct grpc_channel *c, struct errbuf *err, char **ret)
 		*ret = str_dup(str_of(c->o.token));
 		return *ret ? 0 : -ENOMEM;
 	}
-	r = read_file(c->o.token, TOKEN_BYTES_MAX, err, &text);
+	r = file_read_text(c->o.token, TOKEN_BYTES_MAX, err, &text);
 	if (r < 0)
 		return r;
 	token = str_trim(str_of(text));

@@ -22,9 +22,10 @@
 #include "codec/spiffe.h"
 #include "ident/ca.h"
 #include "ident/istio.h"
+#include "io/file.h"
 #include "tls/handshake.h"
 
-#define FILE_MAX (256 * 1024)
+#define PEM_BYTES_MAX (256 * 1024)
 #define WATCH_EVENTS \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_CREATE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | \
 	 IN_ONLYDIR)
@@ -207,52 +208,20 @@ static int fetch_ca(struct source *s, const char *uri, struct errbuf *err, struc
 	return 0;
 }
 
-static int read_pem(const char *path, struct errbuf *err, char **ret)
-{
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	_secret_ char *buf = NULL;
-	struct stat st;
-	size_t at = 0;
-
-	if (fd < 0)
-		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (fstat(fd, &st) < 0)
-		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
-		return errbuf_set(err, -EINVAL, "%s is not a file of at most %d bytes", path,
-				  FILE_MAX);
-	buf = calloc(1, (size_t)st.st_size + 1);
-	if (!buf)
-		return -ENOMEM;
-	while (at < (size_t)st.st_size) {
-		ssize_t got = read(fd, buf + at, (size_t)st.st_size - at);
-
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
-		if (got == 0)
-			break;
-		at += (size_t)got;
-	}
-	*ret = TAKE_PTR(buf);
-	return 0;
-}
-
 static int read_part(const struct source *s, const struct spiffe *id, const char *what,
 		     struct errbuf *err, char **ret)
 {
 	_free_ char *path = str_printf("%s/%.*s.%.*s.%s.pem", s->dir, STR_FMT(id->ns),
 				       STR_FMT(id->sa), what);
 
-	return path ? read_pem(path, err, ret) : -ENOMEM;
+	return path ? file_read_text(path, PEM_BYTES_MAX, err, ret) : -ENOMEM;
 }
 
 static int read_roots(const struct source *s, struct errbuf *err, char **ret)
 {
 	_free_ char *path = str_printf("%s/root-cert.pem", s->dir);
 
-	return path ? read_pem(path, err, ret) : -ENOMEM;
+	return path ? file_read_text(path, PEM_BYTES_MAX, err, ret) : -ENOMEM;
 }
 
 static void own_identity(struct tls_identity **id)

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Reads a whole file (file.h), bounded. Used by the file feed and for revocation lists.
+ * Reads a whole file (file.h), bounded. Used by the feeds, and for certificates, keys, tokens and
+ * revocation lists.
  */
 #include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,5 +98,28 @@ int file_read(const char *path, struct errbuf *err, struct file_identity *ret_id
 		return errbuf_set(err, -EAGAIN, "%s: changed while it was read", path);
 	*ret = TAKE_PTR(text);
 	*ret_n = (size_t)n;
+	return 0;
+}
+
+int file_read_text(const char *path, size_t max, struct errbuf *err, char **ret)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_free_ char *text = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return errbuf_set(err, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > max)
+		return errbuf_set(err, -EINVAL, "%s is not a file of at most %zu bytes", path, max);
+	text = calloc(1, (size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	n = read_all(fd, text, (size_t)st.st_size);
+	if (n < 0) {
+		explicit_bzero(text, (size_t)st.st_size);
+		return errbuf_set(err, (int)n, "%s: %s", path, strerror((int)-n));
+	}
+	*ret = TAKE_PTR(text);
 	return 0;
 }

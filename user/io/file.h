@@ -20,3 +20,6 @@ bool file_identity_eq(const struct file_identity *a, const struct file_identity 
  * changes meanwhile is not the same afterwards. *ret is malloc'ed. */
 int file_read(const char *path, struct errbuf *err, struct file_identity *ret_id, char **ret,
 	      size_t *ret_n);
+/* Text of at most max bytes, such as a key or a token: *ret is malloc'ed and NUL-terminated. A
+ * file that gets shorter meanwhile is what it has become. What was read is wiped on failure. */
+int file_read_text(const char *path, size_t max, struct errbuf *err, char **ret);
