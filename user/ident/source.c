@@ -8,7 +8,6 @@
 #define LOG_SCOPE "ident"
 #include "ident/source.h"
 
-#include <fcntl.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/inotify.h>
