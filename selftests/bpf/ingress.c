@@ -10,46 +10,14 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "h_env.h"
-#include "kern/priv.h"
+#include "h_stage.h"
 #include "kern/probe.h"
-
-struct stage {
-	struct env *e;
-	struct kern k;
-	char dir[64];
-};
-
-static int tc_up(void **state)
-{
-	struct stage *s = calloc(1, sizeof(*s));
-
-	assert_non_null(s);
-	if (env_up(state) < 0)
-		return -1;
-	s->e = *state;
-	snprintf(s->dir, sizeof(s->dir), "/sys/fs/bpf/weft-test-%d", getpid());
-	s->k = (struct kern){ .skel = s->e->skel, .pin_dir = s->dir };
-	*state = s;
-	setns(s->e->host, CLONE_NEWNET);
-	return mkdir(s->dir, 0700);
-}
-
-static int tc_down(void **state)
-{
-	struct stage *s = *state;
-	void *e = s->e;
-
-	kern_unpin_all(s->dir);
-	setns(s->e->home, CLONE_NEWNET);
-	free(s);
-	return env_down(&e);
-}
+#include "skip.h"
 
 static void need_tc(struct stage *s)
 {
 	if (kern_tc_attach(bpf_program__fd(s->e->skel->progs.weft_guard), s->e->if_a) < 0)
-		skip();
+		skip_because("the kernel has no tc filters (CONFIG_NET_CLS_BPF)");
 	kern_tc_detach(s->e->if_a);
 }
 
@@ -192,7 +160,7 @@ int main(void)
 	const struct CMUnitTest probes[] = {
 		cmocka_unit_test(this_kernel_can_carry_the_mesh),
 	};
-	int r = cmocka_run_group_tests(all, tc_up, tc_down);
+	int r = cmocka_run_group_tests(all, stage_up, stage_down);
 
 	return r + cmocka_run_group_tests(probes, NULL, NULL);
 }

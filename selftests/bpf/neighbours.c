@@ -18,49 +18,20 @@
 
 #include <xdp/libxdp.h>
 
-#include "h_env.h"
-#include "kern/priv.h"
+#include "h_stage.h"
 #include "kern/probe.h"
 #include "skip.h"
 
 #define FOREIGN_XDP "/usr/lib/x86_64-linux-gnu/bpf/xdpfilt_alw_all.o"
 
-struct stage {
-	struct env *e;
-	struct kern k;
-	char dir[64];
-};
-
-static int stage_up(void **state)
+static int neighbours_up(void **state)
 {
-	struct stage *s = calloc(1, sizeof(*s));
-
-	assert_non_null(s);
-	if (env_up(state) < 0)
-		return -1;
-	s->e = *state;
-	snprintf(s->dir, sizeof(s->dir), "/sys/fs/bpf/weft-test-%d", getpid());
-	s->k = (struct kern){ .skel = s->e->skel, .pin_dir = s->dir };
-	s->k.has_tcx = probe_tcx(bpf_program__fd(s->e->skel->progs.weft_guard));
-	*state = s;
-	setns(s->e->host, CLONE_NEWNET);
-	return mkdir(s->dir, 0700);
-}
-
-static int stage_down(void **state)
-{
+	int r = stage_up(state);
 	struct stage *s = *state;
-	void *e = s->e;
 
-	vec_for_each(l, &s->k.links) {
-		bpf_link__destroy(l->link);
-		free(l->path);
-	}
-	vec_fini(&s->k.links);
-	kern_unpin_all(s->dir);
-	setns(s->e->home, CLONE_NEWNET);
-	free(s);
-	return env_down(&e);
+	if (r == 0)
+		s->k.has_tcx = probe_tcx(bpf_program__fd(s->e->skel->progs.weft_guard));
+	return r;
 }
 
 /* An IPv4 packet to port 9 of dst with a source of our choice, in the namespace ns. */
@@ -206,5 +177,5 @@ int main(void)
 		cmocka_unit_test(a_netkit_pair_without_ethernet_is_guarded),
 	};
 
-	return cmocka_run_group_tests(all, stage_up, stage_down);
+	return cmocka_run_group_tests(all, neighbours_up, stage_down);
 }
