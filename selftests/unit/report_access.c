@@ -12,10 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/clock.h"
 #include "base/ip.h"
 #include "base/own.h"
 #include "report/access.h"
@@ -166,6 +168,33 @@ static void a_stranger_cannot_start_a_new_key_or_line(void **state)
 	assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
 }
 
+static void every_byte_is_escaped_wherever_it_stands(void **state)
+{
+	struct access_rec r = full_rec();
+	char name[18], want[64], part[12];
+
+	(void)state;
+	for (int i = 1; i < 256 * 17; i++) {
+		int c = i / 17, at = i % 17;
+		bool as_is = c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+
+		if (c == 0)
+			continue;
+		memset(name, 'a', 17);
+		name[at] = (char)c;
+		name[17] = '\0';
+		snprintf(part, sizeof(part),
+			 as_is                   ? "%c"
+			 : c == '"' || c == '\\' ? "\\%c"
+						 : "\\u{%x}",
+			 c);
+		snprintf(want, sizeof(want), " policy=\"%.*s%s%.*s\"", at, name, part, 16 - at,
+			 name + at + 1);
+		r.policy = name;
+		assert_non_null(strstr(line_of(&r, false), want));
+	}
+}
+
 static void json_lines_are_json_whatever_the_names(void **state)
 {
 	struct access_rec r = full_rec();
@@ -197,6 +226,28 @@ static void every_reason_makes_a_line(void **state)
 
 		r.reason = (enum weft_reason)i;
 		assert_int_equal(strstr(line_of(&r, false), " error=\"") != NULL, failed);
+	}
+}
+
+/* Against the C library: leap days, ends of months and years, centuries. */
+static void the_time_is_that_of_the_calendar_in_utc(void **state)
+{
+	static const uint64_t days[] = { 0,     58,    59,    60,    364,   365,   789,
+					 790,   11015, 11016, 11017, 11381, 20512, 20787,
+					 20788, 47540, 47541, 47542, 150000 };
+	struct access_rec r = full_rec();
+	char buf[2048], want[40];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		time_t s = (time_t)(days[i] * 86400 + 3661 * i);
+		struct tm tm;
+
+		gmtime_r(&s, &tm);
+		strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%S.000042Z\t", &tm);
+		assert_true(access_format(buf, sizeof(buf), &r, false,
+					  (uint64_t)s * NS_PER_S + 42999) > 0);
+		assert_memory_equal(buf, want, strlen(want));
 	}
 }
 
@@ -341,8 +392,10 @@ int main(void)
 		cmocka_unit_test(an_error_starts_with_one_word_that_survives_a_split),
 		cmocka_unit_test(an_early_refusal_is_a_warning_without_counts),
 		cmocka_unit_test(a_stranger_cannot_start_a_new_key_or_line),
+		cmocka_unit_test(every_byte_is_escaped_wherever_it_stands),
 		cmocka_unit_test(json_lines_are_json_whatever_the_names),
 		cmocka_unit_test(every_reason_makes_a_line),
+		cmocka_unit_test(the_time_is_that_of_the_calendar_in_utc),
 		cmocka_unit_test(a_line_that_does_not_fit_is_an_error),
 		cmocka_unit_test_setup_teardown(closing_writes_all_that_is_queued, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reopened_log_goes_to_a_new_file, setup, teardown),

@@ -17,8 +17,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/own.h"
@@ -31,9 +31,17 @@
 
 #define QUEUE_LINES 10000
 #define QUEUE_BYTES (8u << 20)
-#define BATCH_LINES 64
+#define CHUNK_BYTES 65536
 #define LINGER_NS 50000000l
 #define LINE_MAX_BYTES 8192
+
+/* Whole lines, written at once: a line by itself would cost an allocation in one thread and its
+ * release in another. */
+struct chunk {
+	struct chunk *next;
+	size_t n, lines;
+	char bytes[CHUNK_BYTES];
+};
 
 struct access_log {
 	char *path; /* NULL: stderr */
@@ -45,10 +53,10 @@ struct access_log {
 
 	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
-	bool asleep; /* the writer waits for the first line */
 	bool stop, reopen;
-	struct iovec *ring; /* QUEUE_LINES */
-	size_t head, n, bytes;
+	struct chunk *first, *last; /* what is to be written */
+	struct chunk *spare;
+	size_t lines, bytes;
 };
 
 static void count_dropped(struct access_log *a, uint64_t n)
@@ -80,89 +88,92 @@ static void file_reopen(struct access_log *a)
 	a->fd = fd;
 }
 
-/* Drops what is written from the front of v; the number of iovecs that are finished. */
-static size_t iov_advance(struct iovec *v, size_t n, size_t written)
+/* stderr may be a non-blocking pipe: waits for it. Returns how many bytes were written. */
+static size_t bytes_write(int fd, const char *p, size_t n)
 {
-	size_t i = 0;
+	size_t done = 0;
 
-	while (i < n && written >= v[i].iov_len)
-		written -= v[i++].iov_len;
-	if (i < n) {
-		v[i].iov_base = (char *)v[i].iov_base + written;
-		v[i].iov_len -= written;
-	}
-	return i;
-}
+	while (done < n) {
+		ssize_t w = write(fd, p + done, n - done);
 
-/* stderr may be a non-blocking pipe: waits for it. Returns how many lines were lost. */
-static size_t lines_write(int fd, struct iovec *v, size_t n)
-{
-	while (n) {
-		ssize_t w = writev(fd, v, (int)n);
-		size_t done;
-
-		if (w < 0 && errno == EINTR)
-			continue;
-		if (w < 0 && errno == EAGAIN) {
+		if (w >= 0)
+			done += (size_t)w;
+		else if (errno == EAGAIN)
 			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 1000);
-			continue;
-		}
-		if (w < 0)
-			return n;
-		done = iov_advance(v, n, (size_t)w);
-		v += done;
-		n -= done;
+		else if (errno != EINTR)
+			break;
 	}
-	return 0;
+	return done;
 }
 
-static void batch_write(struct access_log *a, const struct iovec *batch, size_t n)
+static void chunk_write(struct access_log *a, const struct chunk *c)
 {
-	struct iovec v[BATCH_LINES];
-	size_t lost;
+	size_t done = bytes_write(a->fd, c->bytes, c->n), lost = c->lines;
 
-	memcpy(v, batch, n * sizeof(v[0]));
-	lost = lines_write(a->fd, v, n);
+	if (done == c->n)
+		return;
+	for (size_t i = 0; i < done; i++)
+		lost -= c->bytes[i] == '\n';
 	if (lost)
 		count_dropped(a, lost);
-	for (size_t i = 0; i < n; i++)
-		free(batch[i].iov_base);
 }
 
-/* With the lock held: takes up to BATCH_LINES lines out of the ring. */
-static size_t batch_take(struct access_log *a, struct iovec *batch)
+static void chunks_free(struct chunk *c)
 {
-	size_t n = 0;
+	while (c) {
+		struct chunk *next = c->next;
 
-	while (n < BATCH_LINES && a->n) {
-		batch[n] = a->ring[a->head];
-		a->bytes -= batch[n++].iov_len;
-		a->head = (a->head + 1) % QUEUE_LINES;
-		a->n--;
+		free(c);
+		c = next;
 	}
-	return n;
+}
+
+/* Writes them and keeps one for the next lines. */
+static void chunks_write(struct access_log *a, struct chunk *c)
+{
+	struct chunk *kept = c;
+
+	for (; c; c = c->next)
+		chunk_write(a, c);
+	if (!kept)
+		return;
+	pthread_mutex_lock(&a->lock);
+	c = kept->next;
+	kept->next = NULL;
+	if (!a->spare)
+		a->spare = TAKE_PTR(kept);
+	pthread_mutex_unlock(&a->lock);
+	chunks_free(kept);
+	chunks_free(c);
+}
+
+/* With the lock held: all there is. */
+static struct chunk *chunks_take(struct access_log *a)
+{
+	struct chunk *c = a->first;
+
+	a->first = a->last = NULL;
+	a->bytes = a->lines = 0;
+	return c;
 }
 
 /*
  * Until there is something to do. Lines then get LINGER_NS to gather, so that many short
- * connections cost one wake-up and one write per 64 of them, not one each.
+ * connections cost one wake-up and one write per chunk of them, not one each.
  */
 static void writer_wait(struct access_log *a)
 {
 	struct timespec until;
 
-	while (!a->n && !a->stop && !a->reopen) {
-		a->asleep = true;
+	while (!a->first && !a->stop && !a->reopen)
 		pthread_cond_wait(&a->wake, &a->lock);
-	}
-	a->asleep = false;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_nsec += LINGER_NS;
 	if (until.tv_nsec >= (long)NS_PER_S) {
 		until.tv_nsec -= (long)NS_PER_S;
 		until.tv_sec++;
 	}
-	while (a->n < BATCH_LINES && !a->stop && !a->reopen)
+	while (a->first == a->last && !a->stop && !a->reopen)
 		if (pthread_cond_timedwait(&a->wake, &a->lock, &until) == ETIMEDOUT)
 			break;
 }
@@ -172,21 +183,20 @@ static void *writer_main(void *arg)
 	struct access_log *a = arg;
 
 	for (;;) {
-		struct iovec batch[BATCH_LINES];
+		struct chunk *chunks;
 		bool stop, reopen;
-		size_t n;
 
 		pthread_mutex_lock(&a->lock);
 		writer_wait(a);
-		n = batch_take(a, batch);
-		stop = a->stop && a->n == 0;
+		chunks = chunks_take(a);
+		stop = a->stop;
 		reopen = a->reopen;
 		a->reopen = false;
 		pthread_mutex_unlock(&a->lock);
 
 		if (reopen)
 			file_reopen(a);
-		batch_write(a, batch, n);
+		chunks_write(a, chunks);
 		if (stop)
 			return NULL;
 	}
@@ -214,7 +224,8 @@ static void log_release(struct access_log **a)
 		return;
 	own_close(&(*a)->fd);
 	limit_free(&(*a)->limit);
-	free((*a)->ring);
+	chunks_free((*a)->first);
+	chunks_free((*a)->spare);
 	free((*a)->path);
 	pthread_cond_destroy(&(*a)->wake);
 	pthread_mutex_destroy(&(*a)->lock);
@@ -238,9 +249,8 @@ int access_open(const char *path, bool json, struct errbuf *err, struct access_l
 	pthread_condattr_destroy(&clock);
 	a->json = json;
 	a->fd = -1;
-	a->ring = calloc(QUEUE_LINES, sizeof(*a->ring));
 	a->path = to_file ? str_dup(str_of(path)) : NULL;
-	if (!a->ring || (to_file && !a->path) || limit_new(&a->limit) < 0)
+	if ((to_file && !a->path) || limit_new(&a->limit) < 0)
 		return errbuf_set(err, -ENOMEM, "access log: out of memory");
 	a->fd = file_open(a->path);
 	if (a->fd < 0)
@@ -253,31 +263,48 @@ int access_open(const char *path, bool json, struct errbuf *err, struct access_l
 	return 0;
 }
 
-/* Takes the line, or gives false when the queue has no room for it. */
-static bool queue_push(struct access_log *a, char *line, size_t n)
+/* With the lock held: where n more bytes find room, or NULL. */
+static struct chunk *chunk_for(struct access_log *a, size_t n)
 {
-	bool fits;
+	struct chunk *c = a->last;
+
+	if (n > CHUNK_BYTES || a->lines >= QUEUE_LINES || a->bytes + n > QUEUE_BYTES)
+		return NULL;
+	if (c && n <= CHUNK_BYTES - c->n)
+		return c;
+	c = a->spare ? TAKE_PTR(a->spare) : malloc(sizeof(*c));
+	if (!c)
+		return NULL;
+	c->next = NULL;
+	c->n = c->lines = 0;
+	if (a->last)
+		a->last->next = c;
+	else
+		a->first = c;
+	a->last = c;
+	return c;
+}
+
+/* Copies the line, or counts it when the queue has no room. */
+static void queue_push(struct access_log *a, const char *line, size_t n)
+{
+	struct chunk *c, *before;
 
 	pthread_mutex_lock(&a->lock);
-	fits = a->n < QUEUE_LINES && a->bytes + n <= QUEUE_BYTES;
-	if (fits) {
-		a->ring[(a->head + a->n) % QUEUE_LINES] = (struct iovec){ .iov_base = line,
-									  .iov_len = n };
+	before = a->last;
+	c = chunk_for(a, n);
+	if (c) {
+		memcpy(c->bytes + c->n, line, n);
+		c->n += n;
+		c->lines++;
 		a->bytes += n;
-		a->n++;
-		if (a->asleep || a->n == BATCH_LINES)
+		a->lines++;
+		if (c != before)
 			pthread_cond_signal(&a->wake);
 	}
 	pthread_mutex_unlock(&a->lock);
-	return fits;
-}
-
-static void queue_or_count(struct access_log *a, char *line, size_t n)
-{
-	if (queue_push(a, line, n))
-		return;
-	count_dropped(a, 1);
-	free(line);
+	if (!c)
+		count_dropped(a, 1);
 }
 
 /* The kept line of a flood: how many more there were goes behind what it says. */
@@ -285,15 +312,15 @@ static void on_expired(void *arg, char *line, size_t n, uint64_t more)
 {
 	struct access_log *a = arg;
 	size_t tail = a->json ? strlen("}\n") : strlen("\n");
-	char *whole = more == 0 ? line
-				: str_printf(a->json ? "%.*s,\"suppressed\":%llu}\n"
-						     : "%.*s suppressed=%llu\n",
-					     (int)(n - tail), line, (unsigned long long)more);
+	_free_ char *owned = line, *whole = NULL;
 
-	if (whole != line)
-		free(line);
-	if (whole)
-		queue_or_count(a, whole, more == 0 ? n : strlen(whole));
+	if (more)
+		whole = str_printf(a->json ? "%.*s,\"suppressed\":%llu}\n" : "%.*s suppressed=%llu\n",
+				   (int)(n - tail), line, (unsigned long long)more);
+	if (!more)
+		queue_push(a, line, n);
+	else if (whole)
+		queue_push(a, whole, strlen(whole));
 	else
 		count_dropped(a, 1);
 }
@@ -344,6 +371,10 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 	clock_gettime(CLOCK_REALTIME, &ts);
 	n = access_format(buf, sizeof(buf), r, a->json,
 			  (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec);
+	if (n > 0 && what != LIMIT_KEEP) {
+		queue_push(a, buf, (size_t)n);
+		return;
+	}
 	if (n > 0)
 		line = malloc((size_t)n);
 	if (!line) {
@@ -351,10 +382,7 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 		return;
 	}
 	memcpy(line, buf, (size_t)n);
-	if (what == LIMIT_KEEP)
-		limit_keep_any(a->limit, &pair, line, (size_t)n);
-	else
-		queue_or_count(a, line, (size_t)n);
+	limit_keep_any(a->limit, &pair, line, (size_t)n);
 }
 
 void access_reopen_any(struct access_log *a)
