@@ -5,6 +5,7 @@
  * refcounted by any thread: connections outlive the enrolment.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/ip.h"
@@ -17,7 +18,12 @@ struct conn_local {
 	char *ns, *name;
 	char *identity; /* spiffe://..., "" while the mesh file does not know the pod */
 	struct weft_addr v4, v6; /* all zero: none */
+	_Atomic bool replies; /* conn_local_replies() was here */
 };
 
 struct conn_local *conn_local_get(struct conn_local *l);
 void conn_local_put(struct conn_local **l);
+
+/* Before weftd connects to the pod's application from a foreign address: the rule and the route by
+ * which replies come back to it. Quick when it was called before; any thread. 0 or -errno. */
+int conn_local_replies(struct conn_local *l);

@@ -133,7 +133,7 @@ static uint16_t app_port(struct conn_worker *w)
 
 /*
  * Connects to the application inside its pod, from the client's address: the leg stays on the
- * pod's loopback, replies come back to it by mark and routing table (pod/route.c). A pod that
+ * pod's loopback, replies come back to it by mark and routing table (replies.c). A pod that
  * calls itself keeps its own address.
  */
 int conn_connect_app(struct conn *c, struct watch *w)
@@ -146,8 +146,11 @@ int conn_connect_app(struct conn *c, struct watch *w)
 		.stays_here = true, .mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
 		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
 	};
-	int fd = -EADDRINUSE;
+	int fd = spoof ? conn_local_replies(c->local) : 0;
 
+	if (fd < 0)
+		return fd;
+	fd = -EADDRINUSE;
 	for (int i = 0; i < APP_PORT_TRIES && (fd == -EADDRINUSE || fd == -EADDRNOTAVAIL); i++) {
 		o.from_port = spoof ? app_port(c->w) : 0;
 		fd = tcp_connect(&o);

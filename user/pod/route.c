@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a pod's netns needs, so that weftd can connect to its application from the client's
- * address: replies must come back to weftd's socket instead of leaving by eth0. The SYN of
- * that leg carries a mark; tcp_fwmark_accept gives the mark to the application's socket, and
- * fwmark_reflect to the reset of a port where nobody listens; a rule sends marked packets to a
- * table where everything is local. No netfilter, no conntrack.
- * Also finds out what the pod looks like: addresses and the other end of its interface.
+ * What is set in a pod's netns when it is enrolled, and what it looks like: its addresses and the
+ * other end of its interface. The routing that weftd's legs to its application need follows with
+ * the first of them (conn/replies.c).
  */
 #define LOG_SCOPE "pod"
 #include <errno.h>
@@ -14,10 +11,8 @@
 #include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <libmnl/libmnl.h>
-#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
@@ -25,59 +20,6 @@
 #include "base/own.h"
 #include "io/netns.h"
 #include "pod/pods.h"
-#include "weft/abi.h"
-
-static int nl_talk(struct mnl_socket *nl, struct nlmsghdr *nlh)
-{
-	_Alignas(8) char buf[8192];
-	ssize_t n;
-
-	nlh->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
-	nlh->nlmsg_seq = 1;
-	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
-		return -errno;
-	n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-	if (n < 0)
-		return -errno;
-	return mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) < 0 ? -errno
-											 : 0;
-}
-
-static int rule_add(struct mnl_socket *nl, uint8_t family)
-{
-	_Alignas(8) char buf[8192];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct fib_rule_hdr *r;
-
-	nlh->nlmsg_type = RTM_NEWRULE;
-	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	r = mnl_nlmsg_put_extra_header(nlh, sizeof(*r));
-	r->family = family;
-	r->action = FR_ACT_TO_TBL;
-	mnl_attr_put_u32(nlh, FRA_TABLE, WEFT_ROUTE_TABLE);
-	mnl_attr_put_u32(nlh, FRA_FWMARK, WEFT_ROUTE_MARK);
-	mnl_attr_put_u32(nlh, FRA_FWMASK, 0xfff);
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, 100);
-	return nl_talk(nl, nlh);
-}
-
-static int route_add(struct mnl_socket *nl, uint8_t family)
-{
-	_Alignas(8) char buf[8192];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct rtmsg *rt;
-
-	nlh->nlmsg_type = RTM_NEWROUTE;
-	nlh->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	rt = mnl_nlmsg_put_extra_header(nlh, sizeof(*rt));
-	rt->rtm_family = family;
-	rt->rtm_protocol = RTPROT_STATIC;
-	rt->rtm_type = RTN_LOCAL;
-	rt->rtm_scope = RT_SCOPE_HOST;
-	mnl_attr_put_u32(nlh, RTA_TABLE, WEFT_ROUTE_TABLE);
-	mnl_attr_put_u32(nlh, RTA_OIF, 1); /* lo */
-	return nl_talk(nl, nlh);
-}
 
 static int sysctl_write(const char *path, const char *value)
 {
@@ -105,33 +47,15 @@ static int sysctls_set(void)
 
 static int setup_here(void *arg)
 {
-	struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	int r;
-
 	(void)arg;
-	if (!nl)
-		return -errno;
-	r = mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0 ? -errno : 0;
-	for (int i = 0; i < 2 && r == 0; i++) {
-		uint8_t family = i ? AF_INET6 : AF_INET;
-
-		r = rule_add(nl, family);
-		if (r == 0 || r == -EEXIST)
-			r = route_add(nl, family);
-		/* A pod without IPv6 has no rules of that family either. */
-		if (r == -EEXIST || (i && r == -EAFNOSUPPORT) || (i && r == -EACCES) || (i && r == -EOPNOTSUPP))
-			r = 0;
-	}
-	mnl_socket_close(nl);
-	return r == 0 ? sysctls_set() : r;
+	return sysctls_set();
 }
 
 int pod_route_setup(int netns_fd, struct errbuf *err)
 {
 	int r = netns_run(netns_fd, setup_here, NULL);
 
-	return r < 0 ? errbuf_set(err, r, "cannot set up routing in the pod: %s", log_strerror(r))
-		     : 0;
+	return r < 0 ? errbuf_set(err, r, "cannot set sysctls of the pod: %s", log_strerror(r)) : 0;
 }
 
 struct inspect {
