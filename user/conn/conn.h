@@ -85,8 +85,10 @@ int conn_listen(struct conn_worker *w, struct conn_local *l, enum conn_listen ki
 /* The pod left: no more accepts, connections that are open go on. */
 void conn_unlisten(struct conn_worker *w, struct conn_local *l);
 
-/* After a change of policies or workloads: connections that are denied now are cut. */
-void conn_recheck(struct conn_worker *w);
+/* After a change of policies or workloads: connections that are denied now are cut. Calls
+ * when_cut(arg) when no byte of any of them passes any more; what is left of them is put away
+ * after that. */
+void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg);
 
 /* ---- inside of conn/ and for views ---- */
 

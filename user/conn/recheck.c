@@ -9,6 +9,7 @@
 
 #include "base/hmap.h"
 #include "conn/conn.h"
+#include "io/tcp.h"
 
 /* Facts beyond so many are judged one by one. */
 #define SEEN_MAX 65536
@@ -85,10 +86,26 @@ static bool judge(struct recheck *r, struct conn *c)
 	return denied;
 }
 
-void conn_recheck(struct conn_worker *w)
+/* Both sockets of a plaintext connection; of one in a tunnel the application's, behind which
+ * the stream has nowhere to go. */
+static void sever(struct conn *c, struct list *cut)
+{
+	if (c->fd >= 0)
+		tcp_abort(c->fd);
+	if (c->fd2 >= 0)
+		tcp_abort(c->fd2);
+	list_del(&c->node);
+	list_add_tail(cut, &c->node);
+}
+
+/* In two steps, because cutting is the smaller part of the work: closing, streams, counters
+ * and words come when the last connection is cut. Nothing else runs in between. */
+void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg)
 {
 	struct recheck r = { .s = model_snap(w->sh->model) };
+	struct list cut;
 
+	list_init(&cut);
 	list_for_each_safe(n, &w->conns) {
 		struct conn *c = list_entry(n, struct conn, node);
 		struct workload *now;
@@ -103,8 +120,12 @@ void conn_recheck(struct conn_worker *w)
 			c->dst = workload_get(now);
 		}
 		if (judge(&r, c))
-			conn_end(c, WEFT_REASON_POLICY_CHANGED, "denied since the last change");
+			sever(c, &cut);
 	}
+	when_cut(arg);
+	while (!list_empty(&cut))
+		conn_end(list_first(&cut, struct conn, node), WEFT_REASON_POLICY_CHANGED,
+			 "denied since the last change");
 	hmap_for_each_safe(n, &r.seen)
 		free(container_of(n, struct seen, node));
 	hmap_fini(&r.seen);

@@ -91,7 +91,7 @@ void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void
 void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
 void workers_unlisten(void *arg, struct conn_local *l);
 /* All workers judge their connections by the current snapshot, at the same time; *ret must live
- * until workers_call_end(), which waits for them. */
+ * until workers_call_end(), which waits until those denied are cut. */
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
 void workers_recheck_trust(struct daemon *d);
 void workers_call_end(struct daemon *d, struct workers_call *c);

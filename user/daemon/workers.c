@@ -51,16 +51,22 @@ static void run_call(void *arg)
 	sem_post(&c->done);
 }
 
+/* run posts c->done; c may be gone then. */
+static void call_post(struct worker_call *c, call_fn run)
+{
+	if (!c->w->started)
+		return;
+	sem_init(&c->done, 0, 0);
+	c->posted = loop_post_any(c->w->loop, run, c) == 0;
+	if (!c->posted)
+		sem_destroy(&c->done);
+}
+
 static void call_begin(struct worker_call *c, struct worker *w,
 		       void (*fn)(struct worker *w, void *arg), void *arg)
 {
 	*c = (struct worker_call){ .w = w, .fn = fn, .arg = arg };
-	if (!w->started)
-		return;
-	sem_init(&c->done, 0, 0);
-	c->posted = loop_post_any(w->loop, run_call, c) == 0;
-	if (!c->posted)
-		sem_destroy(&c->done);
+	call_post(c, run_call);
 }
 
 static void call_end(struct worker_call *c)
@@ -124,10 +130,16 @@ void workers_unlisten(void *arg, struct conn_local *l)
 		worker_call(&d->worker[i], do_unlisten, l);
 }
 
-static void do_recheck(struct worker *w, void *arg)
+static void when_cut(void *arg)
 {
-	(void)arg;
-	conn_recheck(w->conns);
+	sem_post(arg);
+}
+
+static void run_recheck(void *arg)
+{
+	struct worker_call *c = arg;
+
+	conn_recheck(c->w->conns, when_cut, &c->done);
 }
 
 static void do_recheck_trust(struct worker *w, void *arg)
@@ -147,8 +159,10 @@ void workers_recheck_trust(struct daemon *d)
 
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret)
 {
-	for (uint32_t i = 0; i < d->n_workers; i++)
-		call_begin(&ret->of[i], &d->worker[i], do_recheck, NULL);
+	for (uint32_t i = 0; i < d->n_workers; i++) {
+		ret->of[i] = (struct worker_call){ .w = &d->worker[i] };
+		call_post(&ret->of[i], run_recheck);
+	}
 }
 
 static void do_quiesce(struct worker *w, void *arg)

@@ -171,6 +171,13 @@ void tcp_reset_on_close(int fd)
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
+void tcp_abort(int fd)
+{
+	const struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+	connect(fd, &none, sizeof(none));
+}
+
 int tcp_local(int fd, struct weft_ep *ret)
 {
 	struct sockaddr_storage ss;
