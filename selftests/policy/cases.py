@@ -17,6 +17,7 @@ A line then is
 where mtls false means: as a peer outside of the mesh would come, without an identity.
 """
 import argparse
+import copy
 import json
 import random
 import sys
@@ -159,8 +160,18 @@ class Maker:
             "identity": identity(src) if self.chance(0.8) else None,
         }
 
+    def share(self, policies):
+        """Gives rules clauses of others: an evaluator may look at rules of one clause together."""
+        clauses = [c for p in policies for r in p["rules"] for c in r]
+        rules = [r for p in policies for r in p["rules"]]
+        clause = self.rng.choice(clauses) if clauses else None
+        for rule in self.rng.sample(rules, self.rng.randint(0, len(rules)) if clauses else 0):
+            rule.insert(self.rng.randint(0, len(rule)), copy.deepcopy(clause))
+
     def case(self, n_connections):
         policies = [self.policy(i) for i in range(self.one(0, 1, 1, 2, 2, 3, 4, 6, 10))]
+        if self.chance(0.3):
+            self.share(policies)
         dst = self.rng.choice(self.world.workloads)
         return {
             "policies": policies, "dst": dst, "named": self.named(policies),

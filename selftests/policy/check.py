@@ -64,6 +64,11 @@ class Coverage:
 
     def policies(self, case):
         seen = self.seen
+        of = {}
+        for p in case["policies"]:
+            for text in {json.dumps(c) for r in p["rules"] for c in r if c}:
+                of.setdefault((p["scope"], p["action"], text), set()).add(reference.key_of(p))
+        seen |= {"a clause of several policies" for keys in of.values() if len(keys) > 1}
         for p in case["policies"]:
             seen.add((p["scope"], p["action"], "dry run" if p["dry_run"] else "decides"))
             if not p["rules"]:
@@ -106,7 +111,8 @@ class Coverage:
     @staticmethod
     def wanted():
         want = {"policy without rules", "rule without clauses", "clause without matches",
-                "match without lists", "match with empty lists only"}
+                "match without lists", "match with empty lists only",
+                "a clause of several policies"}
         want |= {(s, a, d) for s in cases.SCOPES for a in cases.ACTIONS
                  for d in ("dry run", "decides")}
         for field in reference.FIELDS:

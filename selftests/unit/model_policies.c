@@ -6,6 +6,18 @@
 
 #define MANY 200
 
+/* "From all namespaces but this one", the same for many policies: their rules are groups. */
+static struct clause not_from(unsigned int variant)
+{
+	struct match *m = calloc(1, sizeof(*m));
+
+	m->not_namespaces = calloc(1, sizeof(*m->not_namespaces));
+	m->not_namespaces[0] =
+		(struct string_match){ MATCH_EXACT, str_printf("guard%u", variant % 3) };
+	m->n_not_namespaces = 1;
+	return (struct clause){ m, 1 };
+}
+
 static struct policy *make(size_t i, unsigned int variant)
 {
 	_free_ char *name = str_printf("p%03zu", i);
@@ -22,9 +34,10 @@ static struct policy *make(size_t i, unsigned int variant)
 	for (size_t k = 0; k < p->n_rules; k++) {
 		struct match *m = calloc(1, sizeof(*m));
 
-		p->rules[k].clauses = calloc(1, sizeof(struct clause));
-		p->rules[k].n_clauses = 1;
-		p->rules[k].clauses[0] = (struct clause){ m, 1 };
+		p->rules[k].clauses = calloc(2, sizeof(struct clause));
+		p->rules[k].n_clauses = 2;
+		p->rules[k].clauses[0] = not_from(variant + (unsigned int)k);
+		p->rules[k].clauses[1] = (struct clause){ m, 1 };
 		m->destination_ports = calloc(2, sizeof(uint16_t));
 		m->destination_ports[0] = (uint16_t)(variant % 7 + k);
 		m->destination_ports[1] = (uint16_t)(i + 100);
@@ -46,9 +59,35 @@ static void same_filed(const struct policies *a, const struct policies *b, const
 	}
 }
 
+/* A directory has the first rule of each group, in order; gives the number of rules in all. */
+static size_t same_groups(const struct policies *a, const struct policies *b, const char *ns,
+			  enum policy_action action, enum policy_key kind, uint64_t value)
+{
+	const struct posting *pa, *pb, *group, *other;
+	size_t n = policies_directory(a, ns, action, kind, value, &pa), rules = 0;
+
+	assert_int_equal(policies_directory(b, ns, action, kind, value, &pb), n);
+	for (size_t i = 0; i < n; i++) {
+		const struct filed_rule *f = &pa[i].p->filed[pa[i].rule];
+		uint64_t hash = key_group(ns, action, f);
+		size_t k = postings_find(&a->table, hash, &group);
+
+		assert_ptr_equal(pa[i].p, pb[i].p);
+		assert_int_equal(pa[i].rule, pb[i].rule);
+		assert_true(i == 0 || strcmp(pa[i - 1].p->key, pa[i].p->key) <= 0);
+		assert_int_equal(postings_find(&b->table, hash, &other), k);
+		assert_true(k > 0 && group[0].p == pa[i].p && group[0].rule == f->rule);
+		for (size_t j = 0; j < k; j++)
+			assert_true(group[j].p == other[j].p && group[j].rule == other[j].rule);
+		rules += k;
+	}
+	return rules;
+}
+
 static void same(const struct policies *a, const struct policies *b)
 {
 	static const char *const ns[] = { NULL, "ns0", "ns1", "ns2", "ns3", "ns4", "keys" };
+	size_t rules = 0, filed = 0;
 
 	assert_int_equal(a->n, b->n);
 	for (size_t i = 0; i < a->n; i++) {
@@ -56,14 +95,21 @@ static void same(const struct policies *a, const struct policies *b)
 		assert_ptr_equal(policies_find(a, str_of(b->all[i]->key)), b->all[i]);
 	}
 	assert_memory_equal(a->filed, b->filed, sizeof(a->filed));
+	assert_memory_equal(a->grouped, b->grouped, sizeof(a->grouped));
 	for (size_t i = 0; i < ARRAY_LEN(ns); i++) {
 		same_filed(a, b, ns[i], ACTION_ALLOW, KEY_BOUND, 0);
 		same_filed(a, b, ns[i], ACTION_ALLOW, KEY_ALLOW, 0);
 		for (uint16_t port = 0; port < 100 + MANY; port++) {
 			same_filed(a, b, ns[i], ACTION_ALLOW, KEY_PORT, key_port(port));
 			same_filed(a, b, ns[i], ACTION_DENY, KEY_PORT, key_port(port));
+			rules += same_groups(a, b, ns[i], ACTION_ALLOW, KEY_PORT, key_port(port));
+			rules += same_groups(a, b, ns[i], ACTION_DENY, KEY_PORT, key_port(port));
 		}
 	}
+	for (int scope = 0; scope < 2; scope++)
+		filed += a->grouped[scope][ACTION_ALLOW][KEY_PORT] +
+			 a->grouped[scope][ACTION_DENY][KEY_PORT];
+	assert_int_equal(rules, filed);
 	assert_int_equal(policies_bytes(a) > 0, 1);
 }
 
@@ -337,9 +383,96 @@ static void a_rule_with_very_many_keys_is_looked_at_by_all(void **state)
 	}
 }
 
+/* What a rule is grouped by, and -1 if it is not. */
+static int guard_of(struct clause *clauses, size_t n, uint64_t *ret_guard)
+{
+	struct rule rule = { clauses, n };
+	struct policy p = { .rules = &rule, .n_rules = 1 };
+	int clause;
+
+	assert_int_equal(policy_file(&p), 0);
+	assert_int_equal(p.n_filed, 1);
+	*ret_guard = p.filed[0].guard;
+	clause = p.filed[0].guard ? p.filed[0].clause : -1;
+	free(p.filed);
+	return clause;
+}
+
+static void rules_are_grouped_by_the_clause_that_they_are_not_filed_by(void **state)
+{
+	uint16_t port = 80;
+	struct string_match ns = text_match(MATCH_EXACT, "a"), sa = text_match(MATCH_EXACT, "td/ns/a/sa/b");
+	struct match ports = { .destination_ports = &port, .n_destination_ports = 1 };
+	struct match not_from = { .not_namespaces = &ns, .n_not_namespaces = 1 };
+	struct match who = { .principals = &sa, .n_principals = 1 };
+	struct match both = { .destination_ports = &port, .n_destination_ports = 1,
+			      .not_namespaces = &ns, .n_not_namespaces = 1 };
+	struct clause first[] = { { &not_from, 1 }, { &ports, 1 } };
+	struct clause second[] = { { &ports, 1 }, { &not_from, 1 } };
+	struct clause alone[] = { { &both, 1 } }, peer[] = { { &not_from, 1 }, { &who, 1 } };
+	uint64_t guard, same;
+
+	(void)state;
+	assert_int_equal(guard_of(first, 2, &guard), 0);
+	assert_int_equal(guard_of(second, 2, &same), 1);
+	assert_true(same == guard);
+	assert_int_equal(guard_of(first, 1, &same), 0);
+	assert_true(same == guard);
+	assert_int_equal(guard_of(alone, 1, &same), 0);
+	assert_true(same != guard);
+	/* few others are filed there, or nothing can fail */
+	assert_int_equal(guard_of(peer, 2, &same), -1);
+	assert_int_equal(guard_of(NULL, 0, &same), -1);
+}
+
+/* Each of these says something else, so each is another guard. */
+static void what_a_clause_says_is_all_in_its_guard(void **state)
+{
+	uint16_t ports[] = { 80, 81 };
+	struct string_match a[] = { text_match(MATCH_EXACT, "a"), text_match(MATCH_EXACT, "b") };
+	struct string_match b = text_match(MATCH_PREFIX, "a"), any = text_match(MATCH_PRESENCE, NULL);
+	struct sa_match sa[] = { { (char[]){ "a" }, (char[]){ "b" } }, { (char[]){ "b" }, (char[]){ "a" } } };
+	struct ip_prefix net[] = { prefix("10.0.0.0/7"), prefix("10.0.0.0/6"), prefix("12.0.0.0/7") };
+	struct match rows[] = {
+		{ .not_namespaces = a, .n_not_namespaces = 1 },
+		{ .not_namespaces = a, .n_not_namespaces = 2 },
+		{ .not_namespaces = &a[1], .n_not_namespaces = 1 },
+		{ .not_namespaces = &b, .n_not_namespaces = 1 },
+		{ .not_namespaces = &any, .n_not_namespaces = 1 },
+		{ .namespaces = &b, .n_namespaces = 1 },
+		{ .not_principals = a, .n_not_principals = 1 },
+		{ .principals = &b, .n_principals = 1 },
+		{ .source_ips = net, .n_source_ips = 1 },
+		{ .not_source_ips = net, .n_not_source_ips = 1 },
+		{ .not_source_ips = &net[1], .n_not_source_ips = 1 },
+		{ .not_source_ips = &net[2], .n_not_source_ips = 1 },
+		{ .destination_ips = net, .n_destination_ips = 1 },
+		{ .not_destination_ips = net, .n_not_destination_ips = 1 },
+		{ .not_destination_ports = ports, .n_not_destination_ports = 1 },
+		{ .not_destination_ports = ports, .n_not_destination_ports = 2 },
+		{ .not_destination_ports = &ports[1], .n_not_destination_ports = 1 },
+		{ .destination_ports = ports, .n_destination_ports = 1 },
+		{ .not_service_accounts = sa, .n_not_service_accounts = 1 },
+		{ .not_service_accounts = &sa[1], .n_not_service_accounts = 1 },
+	};
+	uint64_t guard[ARRAY_LEN(rows)];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct clause c = { &rows[i], 1 };
+
+		assert_int_equal(guard_of(&c, 1, &guard[i]), 0);
+		for (size_t k = 0; k < i; k++)
+			if (guard[k] == guard[i])
+				fail_msg("rows %zu and %zu", k, i);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rules_are_grouped_by_the_clause_that_they_are_not_filed_by),
+		cmocka_unit_test(what_a_clause_says_is_all_in_its_guard),
 		cmocka_unit_test(any_row_of_changes_gives_what_a_fresh_build_gives),
 		cmocka_unit_test(an_old_version_stays_what_it_was),
 		cmocka_unit_test(a_key_that_is_there_twice_is_refused),

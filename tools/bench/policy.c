@@ -23,7 +23,7 @@
 #define EXCHANGES 500
 #define ACCOUNTS 1000 /* service accounts per namespace that call */
 
-enum shape { SPREAD, ONE_NAMESPACE, GLOBAL, SELECTED, RANGES, UNFILED, SHAPES };
+enum shape { SPREAD, ONE_NAMESPACE, GLOBAL, SELECTED, RANGES, EXCLUDED, EXCLUDED_MANY, SHAPES };
 
 static const char *const shape_text[] = {
 	[SPREAD] = "1000 namespaces, rules by principal",
@@ -31,7 +31,8 @@ static const char *const shape_text[] = {
 	[GLOBAL] = "whole mesh, rules by principal",
 	[SELECTED] = "named by workloads, 10 each",
 	[RANGES] = "one namespace, rules by source range",
-	[UNFILED] = "one namespace, rules with negations only (nothing to file them by)",
+	[EXCLUDED] = "one namespace, rules with negations only, all the same",
+	[EXCLUDED_MANY] = "one namespace, rules with negations only, 100 different",
 };
 
 struct bench {
@@ -83,8 +84,13 @@ static void ask_from(struct match *m, const struct bench *b, size_t who)
 		ip_from_bytes((uint8_t[]){ 10, (uint8_t)(who >> 8), (uint8_t)who, 0 }, 4,
 			      &m->source_ips[0].addr);
 		break;
-	case UNFILED:
-		m->not_namespaces = need(calloc(1, sizeof(*m->not_namespaces)));
+	case EXCLUDED:
+	case EXCLUDED_MANY:
+		m->not_namespaces = need(calloc(2, sizeof(*m->not_namespaces)));
+		if (b->shape == EXCLUDED_MANY)
+			m->not_namespaces[m->n_not_namespaces++] = (struct string_match){
+				MATCH_EXACT, need(str_printf("other-%zu", who % 100))
+			};
 		m->not_namespaces[m->n_not_namespaces++] =
 			(struct string_match){ MATCH_EXACT, need(str_dup(STR("clients"))) };
 		break;

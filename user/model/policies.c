@@ -12,11 +12,23 @@
 #include "base/own.h"
 #include "base/vec.h"
 
+/* Where the rules of a group are, and where the directory that names the first of them. */
+struct group {
+	uint64_t rules, directory;
+};
+
 struct filing {
 	VEC(struct posting) list;
-	uint32_t (*filed)[2][2][KEY_KINDS]; /* NULL: not counted */
-	int sign;
+	VEC(struct group) groups;
+	struct policies *of; /* where they are counted */
+	uint32_t sign;
 };
+
+static void filing_fini(struct filing *f)
+{
+	vec_fini(&f->list);
+	vec_fini(&f->groups);
+}
 
 static const char *scope_ns(const struct policy *p)
 {
@@ -25,10 +37,22 @@ static const char *scope_ns(const struct policy *p)
 
 static int file_rule(struct filing *f, struct policy *p, const struct filed_rule *rule)
 {
-	uint64_t h = key_hash(scope_ns(p), p->action, rule->kind, rule->value);
+	const char *ns = scope_ns(p);
+	enum policy_key kind = (enum policy_key)rule->kind;
+	struct group g;
+	int r;
 
-	(*f->filed)[p->scope != SCOPE_GLOBAL][p->action][rule->kind] += (uint32_t)f->sign;
-	return vec_push(&f->list, (struct posting){ h, p, rule->rule, false });
+	f->of->filed[ns != NULL][p->action][kind] += f->sign;
+	if (!rule->guard) {
+		uint64_t h = key_hash(ns, p->action, kind, rule->value);
+
+		return vec_push(&f->list, (struct posting){ h, p, rule->rule, false });
+	}
+	f->of->grouped[ns != NULL][p->action][kind] += f->sign;
+	g = (struct group){ key_group(ns, p->action, rule),
+			    key_directory(ns, p->action, kind, rule->value) };
+	r = vec_push(&f->list, (struct posting){ g.rules, p, rule->rule, false });
+	return r < 0 ? r : vec_push(&f->groups, g);
 }
 
 static uint64_t name_hash(struct str key)
@@ -55,6 +79,66 @@ static int file_policy(struct filing *f, struct policy *p)
 							 p, 0, false });
 	for (size_t i = 0; r == 0 && i < p->n_filed; i++)
 		r = file_rule(f, p, &p->filed[i]);
+	return r;
+}
+
+/* The entry of a rule that is the first of its group. */
+static struct posting directory_entry(const struct posting *first, const struct group *g)
+{
+	struct policy *p = first->p;
+	size_t lo = 0, hi = p->n_filed;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (p->filed[mid].rule < first->rule)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	while (key_group(scope_ns(p), p->action, &p->filed[lo]) != g->rules)
+		lo++;
+	return (struct posting){ g->directory, p, (uint32_t)lo, false };
+}
+
+static int group_cmp(const void *va, const void *vb)
+{
+	const struct group *a = va, *b = vb;
+
+	return (a->rules > b->rules) - (a->rules < b->rules);
+}
+
+static const struct posting *first_of(const struct postings *t, uint64_t hash)
+{
+	const struct posting *p;
+
+	return postings_find(t, hash, &p) ? p : NULL;
+}
+
+/* Each directory names the first rule of each group: t has other rules in these groups than from. */
+static int directories_change(struct postings *t, const struct postings *from, struct group *g,
+			      size_t n)
+{
+	VEC(struct posting) gone = { 0 }, add = { 0 };
+	int r = 0;
+
+	if (n)
+		qsort(g, n, sizeof(*g), group_cmp);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		const struct posting *was = first_of(from, g[i].rules), *is = first_of(t, g[i].rules);
+
+		if ((i && g[i].rules == g[i - 1].rules) ||
+		    (was && is && was->p == is->p && was->rule == is->rule))
+			continue;
+		if (was)
+			r = vec_push(&gone, directory_entry(was, &g[i]));
+		if (r == 0 && is)
+			r = vec_push(&add, directory_entry(is, &g[i]));
+	}
+	if (r == 0)
+		r = postings_change(t, gone.p, gone.n, add.p, add.n);
+	vec_fini(&gone);
+	vec_fini(&add);
 	return r;
 }
 
@@ -96,6 +180,7 @@ int policies_build(struct policy *const *list, size_t n, struct errbuf *err, str
 {
 	cleanup_with(policies_put) struct policies *s = policies_new(n);
 	struct filing f = { .sign = 1 };
+	const struct postings none = { 0 };
 	int r = 0;
 
 	if (!s)
@@ -107,12 +192,14 @@ int policies_build(struct policy *const *list, size_t n, struct errbuf *err, str
 	for (size_t i = 1; i < n; i++)
 		if (strcmp(s->all[i - 1]->key, s->all[i]->key) == 0)
 			return errbuf_set(err, -EEXIST, "policy '%s' is there twice", s->all[i]->key);
-	f.filed = &s->filed;
+	f.of = s;
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = file_policy(&f, s->all[i]);
 	if (r == 0)
 		r = postings_build(&s->table, f.list.p, f.list.n);
-	vec_fini(&f.list);
+	if (r == 0)
+		r = directories_change(&s->table, &none, f.groups.p, f.groups.n);
+	filing_fini(&f);
 	if (r == 0)
 		*ret = TAKE_PTR(s);
 	return r;
@@ -147,18 +234,23 @@ static size_t place_of(const struct policies *s, struct str key, bool *ret_there
 	return lo;
 }
 
-static int table_replace(struct policies *s, struct policy *old, struct policy *p)
+static int table_replace(struct policies *s, const struct postings *from, struct policy *old,
+			 struct policy *p)
 {
-	struct filing gone = { .filed = &s->filed, .sign = -1 };
-	struct filing add = { .filed = &s->filed, .sign = 1 };
+	struct filing gone = { .of = s, .sign = UINT32_MAX };
+	struct filing add = { .of = s, .sign = 1 };
 	int r = old ? file_policy(&gone, old) : 0;
 
 	if (r == 0 && p)
 		r = file_policy(&add, p);
 	if (r == 0)
-		r = postings_change(&s->table, old, gone.list.p, gone.list.n, add.list.p, add.list.n);
-	vec_fini(&gone.list);
-	vec_fini(&add.list);
+		r = postings_change(&s->table, gone.list.p, gone.list.n, add.list.p, add.list.n);
+	for (size_t i = 0; r == 0 && i < add.groups.n; i++)
+		r = vec_push(&gone.groups, add.groups.p[i]);
+	if (r == 0)
+		r = directories_change(&s->table, from, gone.groups.p, gone.groups.n);
+	filing_fini(&gone);
+	filing_fini(&add);
 	return r;
 }
 
@@ -182,8 +274,9 @@ int policies_replace(const struct policies *from, struct str key, struct policy 
 	memcpy(out, from->all + at + there, (from->n - at - there) * sizeof(*out));
 	s->n = from->n - there + (p != NULL);
 	memcpy(s->filed, from->filed, sizeof(s->filed));
+	memcpy(s->grouped, from->grouped, sizeof(s->grouped));
 	postings_share(&s->table, &from->table);
-	r = table_replace(s, there ? from->all[at] : NULL, p);
+	r = table_replace(s, &from->table, there ? from->all[at] : NULL, p);
 	if (r == 0)
 		*ret = TAKE_PTR(s);
 	return r;

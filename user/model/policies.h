@@ -16,8 +16,8 @@ struct policies {
 	struct policy **all; /* sorted by key; the table owns them */
 	size_t n;
 	/* How many rules are filed under a kind, to skip kinds that nobody uses:
-	 * [0 whole mesh, 1 any namespace]. */
-	uint32_t filed[2][2][KEY_KINDS];
+	 * [0 whole mesh, 1 any namespace]; grouped: of them those in groups. */
+	uint32_t filed[2][2][KEY_KINDS], grouped[2][2][KEY_KINDS];
 };
 
 /* Takes references on the policies; their keys are set. -EEXIST with the name in err if a key
@@ -38,6 +38,14 @@ static inline size_t policies_filed(const struct policies *s, const char *ns,
 				    const struct posting **ret)
 {
 	return postings_find(&s->table, key_hash(ns, action, kind, value), ret);
+}
+
+/* The groups of such a list: of each its first rule, in the same order. */
+static inline size_t policies_directory(const struct policies *s, const char *ns,
+					enum policy_action action, enum policy_key kind,
+					uint64_t value, const struct posting **ret)
+{
+	return postings_find(&s->table, key_directory(ns, action, kind, value), ret);
 }
 
 /* Is it one of the whole mesh (ns NULL), or of this namespace? */

@@ -204,9 +204,9 @@ static int clause_keys(struct keys *k, const struct clause *c)
 	return cost;
 }
 
-size_t rule_keys(const struct rule *rule, struct rule_key *ret, size_t max)
+/* The clause by which the rule is filed; NULL: none narrows it. */
+static const struct clause *rule_clause(const struct rule *rule)
 {
-	struct keys k = { .out = ret, .max = max };
 	const struct clause *best = NULL;
 	int cost = COST_NONE;
 
@@ -219,11 +219,104 @@ size_t rule_keys(const struct rule *rule, struct rule_key *ret, size_t max)
 			best = &rule->clauses[i];
 		}
 	}
+	return best;
+}
+
+size_t rule_keys(const struct rule *rule, struct rule_key *ret, size_t max)
+{
+	struct keys k = { .out = ret, .max = max };
+	const struct clause *best = rule_clause(rule);
+
 	if (best)
 		clause_keys(&k, best);
 	else
 		key_add(&k, KEY_ANY, 0);
 	return k.n;
+}
+
+uint64_t key_group(const char *ns, enum policy_action action, const struct filed_rule *f)
+{
+	return key_hash(ns, action, (enum policy_key)f->kind,
+			f->value + f->guard * 0x9e3779b97f4a7c15ull);
+}
+
+uint64_t key_directory(const char *ns, enum policy_action action, enum policy_key kind,
+		       uint64_t value)
+{
+	return key_hash(ns, action, KEY_DIRECTORY, value * KEY_KINDS + kind);
+}
+
+static uint64_t more(uint64_t h, uint64_t v)
+{
+	return hash_bytes((uint64_t[]){ h, v }, 2 * sizeof(v));
+}
+
+static uint64_t more_texts(uint64_t h, const struct string_match *m, size_t n)
+{
+	h = more(h, n);
+	for (size_t i = 0; i < n; i++)
+		h = more(more(h, m[i].kind), m[i].text ? hash_str(str_of(m[i].text)) : 0);
+	return h;
+}
+
+static uint64_t more_ranges(uint64_t h, const struct ip_prefix *p, size_t n)
+{
+	h = more(h, n);
+	for (size_t i = 0; i < n; i++)
+		h = more(more(h, p[i].len), hash_bytes(p[i].addr.b, sizeof(p[i].addr.b)));
+	return h;
+}
+
+static uint64_t more_accounts(uint64_t h, const struct sa_match *m, size_t n)
+{
+	h = more(h, n);
+	for (size_t i = 0; i < n; i++)
+		h = more(more(h, hash_str(str_of(m[i].ns))), hash_str(str_of(m[i].sa)));
+	return h;
+}
+
+static uint64_t more_ports(uint64_t h, const uint16_t *port, size_t n)
+{
+	h = more(h, n);
+	return n ? more(h, hash_bytes(port, n * sizeof(*port))) : h;
+}
+
+/* Everything that a clause says. */
+static uint64_t clause_hash(const struct clause *c)
+{
+	uint64_t h = c->n_matches;
+
+	for (size_t i = 0; i < c->n_matches; i++) {
+		const struct match *m = &c->matches[i];
+
+		h = more_texts(h, m->namespaces, m->n_namespaces);
+		h = more_texts(h, m->not_namespaces, m->n_not_namespaces);
+		h = more_texts(h, m->principals, m->n_principals);
+		h = more_texts(h, m->not_principals, m->n_not_principals);
+		h = more_ranges(h, m->source_ips, m->n_source_ips);
+		h = more_ranges(h, m->not_source_ips, m->n_not_source_ips);
+		h = more_ranges(h, m->destination_ips, m->n_destination_ips);
+		h = more_ranges(h, m->not_destination_ips, m->n_not_destination_ips);
+		h = more_ports(h, m->destination_ports, m->n_destination_ports);
+		h = more_ports(h, m->not_destination_ports, m->n_not_destination_ports);
+		h = more_accounts(h, m->service_accounts, m->n_service_accounts);
+		h = more_accounts(h, m->not_service_accounts, m->n_not_service_accounts);
+	}
+	return h | 1;
+}
+
+/* The first clause but the one that the rule is filed by: what both say is true of the whole
+ * list already. If there is no other, that one: its negations may say more than its key. */
+static void guard_set(struct filed_rule *f, const struct rule *rule, const struct clause *by)
+{
+	size_t at = rule->n_clauses > 1 && by == &rule->clauses[0];
+
+	if (f->kind != KEY_ANY && f->kind != KEY_PORT && f->kind != KEY_NAMESPACE)
+		return;
+	if (rule->n_clauses == 0)
+		return;
+	f->clause = (uint8_t)at;
+	f->guard = clause_hash(&rule->clauses[at]);
 }
 
 int policy_file(struct policy *p)
@@ -234,6 +327,7 @@ int policy_file(struct policy *p)
 	if (p->filed)
 		return 0;
 	for (uint32_t i = 0; r == 0 && i < p->n_rules; i++) {
+		const struct clause *by = rule_clause(&p->rules[i]);
 		struct rule_key keys[RULE_KEYS_MAX];
 		size_t n = rule_keys(&p->rules[i], keys, RULE_KEYS_MAX);
 
@@ -241,8 +335,13 @@ int policy_file(struct policy *p)
 			keys[0] = (struct rule_key){ KEY_ANY, 0 };
 			n = 1;
 		}
-		for (size_t k = 0; r == 0 && k < n; k++)
-			r = vec_push(&list, (struct filed_rule){ keys[k].value, i, keys[k].kind });
+		for (size_t k = 0; r == 0 && k < n; k++) {
+			struct filed_rule f = { .value = keys[k].value, .rule = i,
+						.kind = (uint8_t)keys[k].kind };
+
+			guard_set(&f, &p->rules[i], by);
+			r = vec_push(&list, f);
+		}
 	}
 	if (r < 0) {
 		vec_fini(&list);

@@ -5,6 +5,11 @@
  * under this principal, so that a connection looks only at rules that may hold for it; what
  * fits no kind is filed under KEY_ANY and looked at by every connection of its scope. The
  * policy room asks with the same hashes; a hit says "may hold", the rule itself decides.
+ *
+ * Kinds that narrow little can have long lists. There, rules with the same guard, one of their
+ * clauses, are a group: a directory names the first rule of each, and where its guard does not
+ * hold, none of them does. So of 100,000 rules that all exclude the same callers, a connection
+ * of such a caller looks at one.
  */
 #include "base/hmap.h"
 #include "model/types.h"
@@ -13,6 +18,7 @@ enum policy_key {
 	KEY_NAME,  /* the policy itself, by its key */
 	KEY_BOUND, /* all policies of a scope */
 	KEY_ALLOW, /* those of them that allow, and decide */
+	KEY_DIRECTORY, /* the first rule of each group of a list */
 	KEY_ANY,
 	KEY_PRINCIPAL,
 	KEY_SERVICE_ACCOUNT,
@@ -46,10 +52,18 @@ uint64_t key_source(const struct weft_addr *a, size_t width);
 
 /* A rule in the list of its policy: it cannot hold for a connection that has not this key. */
 struct filed_rule {
-	uint64_t value;
+	/* guard: hash of a clause under a key that nobody outside knows, so that two clauses do
+	 * not share one; 0 none. */
+	uint64_t value, guard;
 	uint32_t rule; /* index; the list is in this order */
-	enum policy_key kind;
+	uint8_t kind;  /* enum policy_key */
+	uint8_t clause; /* with guard: which of the rule's */
 };
+
+/* Where the rules of a group are, and where the groups of a list. */
+uint64_t key_group(const char *ns, enum policy_action action, const struct filed_rule *f);
+uint64_t key_directory(const char *ns, enum policy_action action, enum policy_key kind,
+		       uint64_t value);
 
 /* The keys under which a rule is to be filed; none if it can never hold. More than max: the
  * rest is not written, the number is right. */

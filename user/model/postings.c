@@ -103,33 +103,44 @@ static struct shelf *shelf_own(struct postings *t, uint64_t hash)
 	return copy;
 }
 
-/* from without those of old, and with add (sorted), into box. */
-static void box_merge(struct box *box, const struct box *from, const struct policy *old,
-		      const struct posting *add, size_t n_add)
-{
-	size_t i = 0, k = 0, n = from ? from->n : 0;
+/* What goes into one box, and what out of it; both sorted. */
+struct box_diff {
+	const struct posting *gone, *add;
+	size_t n_gone, n_add;
+};
 
-	while (i < n || k < n_add) {
+static bool is_same(const struct posting *a, const struct posting *b)
+{
+	return a->p == b->p && a->hash == b->hash && a->rule == b->rule && a->owner == b->owner;
+}
+
+/* from, changed, into box. */
+static void box_merge(struct box *box, const struct box *from, const struct box_diff *d)
+{
+	size_t i = 0, g = 0, k = 0, n = from ? from->n : 0;
+
+	while (i < n || k < d->n_add) {
 		const struct posting *next;
 
-		if (i < n && from->p[i].p == old) {
+		if (i < n && g < d->n_gone && is_same(&from->p[i], &d->gone[g])) {
 			i++;
+			g++;
 			continue;
 		}
-		if (i < n && (k == n_add || posting_cmp(&from->p[i], &add[k]) <= 0))
+		if (i < n && (k == d->n_add || posting_cmp(&from->p[i], &d->add[k]) <= 0))
 			next = &from->p[i++];
 		else
-			next = &add[k++];
+			next = &d->add[k++];
 		box->p[box->n] = *next;
 		if (next->owner)
 			policy_get(next->p);
 		box->n++;
 	}
+	BUG_ON(g != d->n_gone);
 }
 
 /* Replaces the one box where hash belongs. */
-static int box_change(struct postings *t, uint64_t hash, const struct policy *old,
-		      const struct posting *add, size_t n_add)
+static int box_change(struct postings *t, uint64_t hash, const struct box_diff *d)
 {
 	struct shelf *s = shelf_own(t, hash);
 	struct box *from, *box;
@@ -137,12 +148,12 @@ static int box_change(struct postings *t, uint64_t hash, const struct policy *ol
 	if (!s)
 		return -ENOMEM;
 	from = s->box[box_of(hash)];
-	box = malloc(sizeof(*box) + ((from ? from->n : 0) + n_add) * sizeof(box->p[0]));
+	box = malloc(sizeof(*box) + ((from ? from->n : 0) + d->n_add) * sizeof(box->p[0]));
 	if (!box)
 		return -ENOMEM;
 	atomic_init(&box->refs, 1);
 	box->n = 0;
-	box_merge(box, from, old, add, n_add);
+	box_merge(box, from, d);
 	s->box[box_of(hash)] = box->n ? box : NULL;
 	if (!box->n)
 		free(box);
@@ -160,8 +171,8 @@ static size_t run_of(const struct posting *list, size_t n, size_t at, uint64_t h
 	return k - at;
 }
 
-int postings_change(struct postings *t, const struct policy *old, struct posting *gone,
-		    size_t n_gone, struct posting *add, size_t n_add)
+int postings_change(struct postings *t, struct posting *gone, size_t n_gone, struct posting *add,
+		    size_t n_add)
 {
 	size_t g = 0, a = 0;
 
@@ -172,20 +183,22 @@ int postings_change(struct postings *t, const struct policy *old, struct posting
 	while (g < n_gone || a < n_add) {
 		bool first_add = g == n_gone || (a < n_add && add[a].hash < gone[g].hash);
 		uint64_t hash = first_add ? add[a].hash : gone[g].hash;
-		size_t k_add = run_of(add, n_add, a, hash);
-		int r = box_change(t, hash, old, k_add ? &add[a] : NULL, k_add);
+		const struct box_diff d = { .gone = gone ? gone + g : NULL, .add = add ? add + a : NULL,
+					    .n_gone = run_of(gone, n_gone, g, hash),
+					    .n_add = run_of(add, n_add, a, hash) };
+		int r = box_change(t, hash, &d);
 
 		if (r < 0)
 			return r;
-		g += run_of(gone, n_gone, g, hash);
-		a += k_add;
+		g += d.n_gone;
+		a += d.n_add;
 	}
 	return 0;
 }
 
 int postings_build(struct postings *t, struct posting *list, size_t n)
 {
-	return postings_change(t, NULL, NULL, 0, list, n);
+	return postings_change(t, NULL, 0, list, n);
 }
 
 /* The first place in b whose hash is not below hash. */

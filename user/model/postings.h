@@ -17,7 +17,7 @@
 struct posting {
 	uint64_t hash;
 	struct policy *p;
-	uint32_t rule;
+	uint32_t rule; /* index; in a directory that of p->filed */
 	bool owner; /* the one posting of a policy that holds the reference */
 };
 
@@ -32,11 +32,10 @@ struct postings {
 int postings_build(struct postings *t, struct posting *list, size_t n);
 /* t becomes another version of from, with all of its parts. */
 void postings_share(struct postings *t, const struct postings *from);
-/* Takes out what belongs to old (hashes say where to look for it), puts in what is in add.
- * t must be a version of its own (postings_share). -ENOMEM: drop it. Both lists are sorted in
- * place. */
-int postings_change(struct postings *t, const struct policy *old, struct posting *gone,
-		    size_t n_gone, struct posting *add, size_t n_add);
+/* Takes out those in gone, all of which are there, puts in those in add. t must be a version of
+ * its own (postings_share). -ENOMEM: drop it. Both lists are sorted in place. */
+int postings_change(struct postings *t, struct posting *gone, size_t n_gone, struct posting *add,
+		    size_t n_add);
 /* Their number; *ret is the first, sorted by key of the policy, then rule. */
 size_t postings_find(const struct postings *t, uint64_t hash, const struct posting **ret);
 void postings_drop(struct postings *t);

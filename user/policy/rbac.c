@@ -81,23 +81,48 @@ static int first_rule(const struct lookup *l, const struct policy *p)
 	return -1;
 }
 
-/* The first policy by key that is filed there and has a rule that holds, or best if that comes
- * before. */
-static const struct policy *first_filed(const struct lookup *l, const char *ns,
-					enum policy_action action, enum policy_key kind,
-					const struct policy *best)
-{
+/* A list of rules, sorted by the keys of their policies. */
+struct rule_list {
+	const char *ns; /* NULL: the whole mesh */
+	enum policy_action action;
 	const struct posting *at;
-	size_t n = policies_filed(l->s->policies, ns, action, kind, l->value[kind], &at);
+	size_t n;
+};
 
-	for (size_t i = 0; i < n; i++) {
+/* The first policy by key that has a rule that holds, or best if that comes before. */
+static const struct policy *first_in(const struct lookup *l, const struct rule_list *list,
+				     const struct policy *best)
+{
+	const struct posting *at = list->at;
+
+	for (size_t i = 0; i < list->n; i++) {
 		const struct policy *p = at[i].p;
 
 		if (best && strcmp(best->key, p->key) <= 0)
 			break;
-		if (p->action == action && policy_binds(p, ns) &&
+		if (p->action == list->action && policy_binds(p, list->ns) &&
 		    rule_holds(&p->rules[at[i].rule], l->f, NULL))
 			return p;
+	}
+	return best;
+}
+
+/* The same for a directory: of a group whose guard does not hold, no rule does. */
+static const struct policy *first_grouped(const struct lookup *l, const struct rule_list *firsts,
+					  const struct policy *best)
+{
+	for (size_t i = 0; i < firsts->n; i++) {
+		const struct policy *p = firsts->at[i].p;
+		const struct filed_rule *f = &p->filed[firsts->at[i].rule];
+		struct rule_list list = { .ns = firsts->ns, .action = firsts->action };
+
+		if (best && strcmp(best->key, p->key) <= 0)
+			break;
+		if (!clause_holds(&p->rules[f->rule].clauses[f->clause], l->f))
+			continue;
+		list.n = postings_find(&l->s->policies->table,
+				       key_group(list.ns, list.action, f), &list.at);
+		best = first_in(l, &list, best);
 	}
 	return best;
 }
@@ -109,9 +134,22 @@ static const struct policy *first_bound(const struct lookup *l, const char *ns,
 	const struct policies *set = l->s->policies;
 	const struct policy *best = NULL;
 
-	for (unsigned int kind = KEY_ANY; kind < KEY_KINDS; kind++)
-		if (l->has[kind] && set->filed[ns != NULL][action][kind])
-			best = first_filed(l, ns, action, kind, best);
+	for (unsigned int kind = KEY_ANY; kind < KEY_KINDS; kind++) {
+		uint32_t n = set->filed[ns != NULL][action][kind];
+		uint32_t n_grouped = set->grouped[ns != NULL][action][kind];
+		struct rule_list list = { .ns = ns, .action = action };
+
+		if (!l->has[kind] || n == 0)
+			continue;
+		if (n > n_grouped) {
+			list.n = policies_filed(set, ns, action, kind, l->value[kind], &list.at);
+			best = first_in(l, &list, best);
+		}
+		if (n_grouped) {
+			list.n = policies_directory(set, ns, action, kind, l->value[kind], &list.at);
+			best = first_grouped(l, &list, best);
+		}
+	}
 	return best;
 }
 
