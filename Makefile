@@ -110,8 +110,8 @@ CFLAGS_ALL = -std=gnu17 -O2 -g $(WARN) $(WARN_ERROR) -fno-common -fstack-protect
 LDFLAGS_ALL = -Wl,--gc-sections -Wl,--as-needed
 ifeq ($(SAN),)
 CPPFLAGS_ALL += -D_FORTIFY_SOURCE=2
-CFLAGS_ALL += -fPIE
-LDFLAGS_ALL += -pie -Wl,-z,relro,-z,now
+CFLAGS_ALL += -fPIE -fstack-clash-protection $(if $(filter x86_64,$(MACHINE)),-fcf-protection=full)
+LDFLAGS_ALL += -pie -Wl,-z,relro,-z,now,-z,noexecstack
 else
 CFLAGS_ALL += -fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS_ALL += -fsanitize=$(SAN)
@@ -177,6 +177,8 @@ bench: all ## measure against plain TCP, a copy relay and sidecars
 install: all ## into $(DESTDIR)$(PREFIX)
 	$(call say,INSTALL,$(DESTDIR)$(PREFIX))install -D -m 0755 $(B)/weftd $(DESTDIR)$(PREFIX)/sbin/weftd
 	$(Q)install -D -m 0755 $(B)/weft $(DESTDIR)$(PREFIX)/bin/weft
+	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system && \
+		sed 's|/usr/local/|$(PREFIX)/|' packaging/weftd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/weftd.service
 
 compile_commands.json: $(gen_headers) ## for clangd and clang-tidy
 	@{ sep='['; for f in $(USER_SRC) $(TOOL_SRC) $(UNIT_SRC); do \

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "daemon/confine.h"
 #include "daemon/daemon.h"
 #include "feed/file.h"
 #include "io/netns.h"
@@ -173,6 +174,7 @@ int main(int argc, char **argv)
 	case OPTS_RUN:
 		log_set_level((enum log_level)d->opts.log_level);
 		log_set_json(d->opts.log_format == OPTS_JSON);
+		confine_secrets();
 		code = run(d);
 	}
 	opts_fini(&d->opts);

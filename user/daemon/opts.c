@@ -27,12 +27,14 @@ static const char *const guard_words[] = { "auto", "xdp", "tcx", "off", NULL };
 static const char *const same_node_words[] = { "direct", "mtls", NULL };
 static const char *const certificates_words[] = { "ca", "files", "istio", NULL };
 static const char *const aead_words[] = { "auto", "ipsec-mb", "openssl", NULL };
+static const char *const confine_words[] = { "on", "off", NULL };
 static const char *const format_words[] = { "text", "json", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", NULL };
 _Static_assert(ARRAY_LEN(guard_words) == OPTS_GUARD_MAX + 1, "name every guard");
 _Static_assert(ARRAY_LEN(same_node_words) == OPTS_SAME_NODE_MAX + 1, "name every mode");
 _Static_assert(ARRAY_LEN(certificates_words) == OPTS_CERTS_MAX + 1, "name every source");
 _Static_assert(ARRAY_LEN(aead_words) == OPTS_AEAD_MAX + 1, "name every engine");
+_Static_assert(ARRAY_LEN(confine_words) == OPTS_CONFINE_MAX + 1, "name both");
 _Static_assert(ARRAY_LEN(format_words) == OPTS_FORMAT_MAX + 1, "name every format");
 _Static_assert(ARRAY_LEN(level_words) == LOG_LEVEL_MAX + 1, "name every level");
 
@@ -189,6 +191,8 @@ static const struct optkey keys[] = {
 	  .help = "congestion control of legs that stay on the node; empty: the system's" },
 	{ "aead", KEY_WORD, AT(aead), .def = "auto", .words = aead_words,
 	  .help = "what seals and opens TLS records; auto: the fastest that is there" },
+	{ "confine", KEY_WORD, AT(confine), .def = "on", .words = confine_words,
+	  .help = "weftd gives up rights and system calls that it does not need while it runs" },
 	{ "tunnel_ping", KEY_DURATION, AT(tunnel_ping_ns), .def = "10s", .min = 1, .max = DAY_S,
 	  .help = "a silent tunnel is pinged after this, and given up after three times this" },
 	{ "keepalive", KEY_DURATION, AT(keepalive_ns), .def = "3m", .min = 1,

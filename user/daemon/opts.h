@@ -23,9 +23,10 @@ enum opts_guard { OPTS_GUARD_AUTO, OPTS_GUARD_XDP, OPTS_GUARD_TCX, OPTS_GUARD_OF
 enum opts_same_node { OPTS_DIRECT, OPTS_MTLS, OPTS_SAME_NODE_MAX };
 enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_ISTIO, OPTS_CERTS_MAX };
 enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEAD_MAX };
+enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 39
+#define OPTS_KEYS 40
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -56,6 +57,7 @@ struct opts {
 	uint32_t same_node; /* enum opts_same_node */
 	uint32_t certificates; /* enum opts_certificates */
 	uint32_t aead; /* enum opts_aead */
+	uint32_t confine; /* enum opts_confine */
 	uint32_t access_log_format, log_format; /* enum opts_format */
 	uint32_t log_level; /* enum log_level */
 	uint64_t certificate_ttl_ns;

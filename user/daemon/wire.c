@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "daemon/confine.h"
 #include "daemon/daemon.h"
 #include "feed/file.h"
 #include "ident/store.h"
@@ -270,6 +271,8 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 
 	if (r == 0)
 		r = start_kernel(d, err);
+	if (r == 0 && d->opts.confine == OPTS_CONFINE_ON)
+		r = confine_process(err);
 	if (r == 0)
 		r = model_new(&d->model);
 	if (r == 0)
