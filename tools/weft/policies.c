@@ -85,7 +85,7 @@ static void collect_warnings(json_t *reply)
 
 	json_array_foreach(json_object_get(reply, "policies"), i, row)
 		json_array_foreach(json_object_get(row, "warnings"), k, text)
-			json_array_append_new(all, json_pack("{s:s+++, s:O}", "policy",
+			json_array_append_new(all, json_pack("{s:s++, s:O}", "policy",
 							     get_text(row, "namespace"), "/",
 							     get_text(row, "name"), "text", text));
 	json_object_set_new(reply, "warnings", all);
