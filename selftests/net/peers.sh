@@ -14,7 +14,7 @@
 #   event NODE NAME              counter of the BPF programs, as in `weft drops`
 #   last_drop NODE REASON [POLICY]   is this the newest refusal?
 #   map_is_empty NODE MAP
-#   enrol NODE POD, unenrol NODE POD
+#   enrol NODE [NS/]POD, unenrol NODE [NS/]POD
 #   weft_on NODE ARGUMENT...     the weft command with that node's daemon
 
 [[ -x /usr/bin/python3 ]] || skip "no /usr/bin/python3"
@@ -153,9 +153,13 @@ weft_on() {
 }
 
 enrol() {
-	expect_ok weft_on "$1" pod enrol "default/$2" --netns "/var/run/netns/$LAB-default-$2"
+	local pod=$2
+	[[ $pod == */* ]] || pod=default/$pod
+	expect_ok weft_on "$1" pod enrol "$pod" --netns "/var/run/netns/$LAB-${pod/\//-}"
 }
 
 unenrol() {
-	expect_ok weft_on "$1" pod unenrol "default/$2"
+	local pod=$2
+	[[ $pod == */* ]] || pod=default/$pod
+	expect_ok weft_on "$1" pod unenrol "$pod"
 }

@@ -17,6 +17,7 @@ import sys
 
 SOURCES = ["user/policy/match.c", "user/policy/rbac.c", "user/policy/explain.c",
            "user/model/policykey.c", "user/model/policies.c", "user/model/policies.h",
+           "user/model/postings.c",
            "user/base/ip.c:ip_in_prefix"]
 UNIT = ["policy_rbac", "policy_explain", "model_policies", "model_snap"]
 SWAPS = [

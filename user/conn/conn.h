@@ -84,6 +84,8 @@ enum conn_listen { CONN_LISTEN_OUTBOUND, CONN_LISTEN_HBONE, CONN_LISTEN_PLAIN };
 int conn_listen(struct conn_worker *w, struct conn_local *l, enum conn_listen kind, int fd);
 /* The pod left: no more accepts, connections that are open go on. */
 void conn_unlisten(struct conn_worker *w, struct conn_local *l);
+/* Is the pod enrolled: with l, or again with another one? */
+bool conn_serves(const struct conn_worker *w, const struct conn_local *l);
 
 /* After a change of policies or workloads: connections that are denied now are cut. Calls
  * when_cut(arg) when no byte of any of them passes any more; what is left of them is put away

@@ -19,6 +19,7 @@ struct conn_local {
 	char *identity; /* spiffe://..., "" while the mesh file does not know the pod */
 	struct weft_addr v4, v6; /* all zero: none */
 	_Atomic bool replies; /* conn_local_replies() was here */
+	_Atomic bool left; /* nothing listens for this one any more; the pod may have another */
 };
 
 struct conn_local *conn_local_get(struct conn_local *l);

@@ -2,7 +2,9 @@
 /*
  * After a change: a worker's inbound connections (in tunnels and plaintext) are judged by the
  * current snapshot, those that it denies are cut. The node of the destination decides, so the
- * client's side has nothing to judge. Connections with the same facts are judged once.
+ * client's side has nothing to judge, and whether the client's pod has left the mesh makes no
+ * difference; where the destination's pod has, nothing is judged. Connections with the same
+ * facts are judged once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +23,10 @@ struct seen {
 };
 
 struct recheck {
+	struct conn_worker *w;
 	const struct snap *s;
+	const struct conn_local *last; /* for whom is_enrolled was asked */
+	bool is_enrolled;
 	struct hmap seen;
 };
 
@@ -86,6 +91,14 @@ static bool judge(struct recheck *r, struct conn *c)
 	return denied;
 }
 
+static bool is_enrolled(struct recheck *r, const struct conn_local *l)
+{
+	if (r->last != l)
+		r->is_enrolled = conn_serves(r->w, l);
+	r->last = l;
+	return r->is_enrolled;
+}
+
 /* Both sockets of a plaintext connection; of one in a tunnel the application's, behind which
  * the stream has nowhere to go. */
 static void sever(struct conn *c, struct list *cut)
@@ -102,7 +115,7 @@ static void sever(struct conn *c, struct list *cut)
  * and words come when the last connection is cut. Nothing else runs in between. */
 void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg)
 {
-	struct recheck r = { .s = model_snap(w->sh->model) };
+	struct recheck r = { .w = w, .s = model_snap(w->sh->model) };
 	struct list cut;
 
 	list_init(&cut);
@@ -111,7 +124,7 @@ void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg)
 		struct workload *now;
 
 		/* Those that wait for the application as well: they were authorized before. */
-		if (!c->inbound)
+		if (!c->inbound || !is_enrolled(&r, c->local))
 			continue;
 		/* The workload's own list of policies may have changed as well. */
 		now = snap_workload_by_pod(r.s, c->local->ns, c->local->name);

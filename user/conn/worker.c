@@ -200,8 +200,22 @@ static void listener_free(struct listener *l)
 	free(l);
 }
 
+bool conn_serves(const struct conn_worker *w, const struct conn_local *local)
+{
+	if (!atomic_load_explicit(&local->left, memory_order_relaxed))
+		return true;
+	list_for_each_safe(n, &w->listeners) {
+		const struct conn_local *l = list_entry(n, struct listener, node)->local;
+
+		if (strcmp(l->name, local->name) == 0 && strcmp(l->ns, local->ns) == 0)
+			return true;
+	}
+	return false;
+}
+
 void conn_unlisten(struct conn_worker *w, struct conn_local *local)
 {
+	atomic_store_explicit(&local->left, true, memory_order_relaxed);
 	list_for_each_safe(n, &w->listeners) {
 		struct listener *l = list_entry(n, struct listener, node);
 

@@ -108,6 +108,9 @@ void kern_stats(struct kern *k, uint64_t ret[WEFT_STAT_MAX]);
 int kern_flows_each(struct kern *k, void (*fn)(void *arg, const struct weft_flow_live *l), void *arg);
 /* Destroys denied direct connections in the netns behind fd. */
 int kern_reap(struct kern *k, int netns_fd);
+/* Destroys these direct connections at their servers' end, in the servers' netns: for clients
+ * whose netns is not at hand. All are tried; 0 or the first error. */
+int kern_destroy(int netns_fd, const struct weft_tuple *t, size_t n);
 
 /* Ring buffer, on the control loop. */
 int kern_events_start(struct kern *k, struct loop *loop,

@@ -136,6 +136,39 @@ static int reap_here(void *arg)
 	return r;
 }
 
+struct destroy {
+	const struct weft_tuple *t;
+	size_t n;
+};
+
+static int destroy_here(void *arg)
+{
+	const struct destroy *d = arg;
+	struct rows rows = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < d->n && r == 0; i++) {
+		const struct weft_tuple *t = &d->t[i];
+		/* the server's socket has the ends the other way round */
+		struct weft_reaped row = {
+			.tuple = { .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport }
+		};
+
+		r = vec_push(&rows.v, row);
+	}
+	if (r == 0)
+		r = destroy_all(&rows);
+	vec_fini(&rows.v);
+	return r;
+}
+
+int kern_destroy(int netns_fd, const struct weft_tuple *t, size_t n)
+{
+	struct destroy d = { t, n };
+
+	return netns_run(netns_fd, destroy_here, &d);
+}
+
 int kern_sock_destroy_probe(void)
 {
 	/* TCP to oneself: both ends are one socket, no listener and no thread is needed. */

@@ -4,6 +4,10 @@
  * them is walked, each is judged by the new policies, and those denied by now are destroyed by
  * the iterator weft_reap in their clients' namespaces.
  *
+ * A connection is judged as long as its destination is enrolled. If its client has left since,
+ * it has the identity that it had, and is destroyed at the server's end. If the destination has
+ * left, nothing is decided for it any more, and its connections go on.
+ *
  * Connections of the same two pods and port are judged once. The walk is done twice: at once,
  * and after a grace period of the kernel's RCU, for the connect hook that had read a verdict of
  * the old epoch and had not yet said so in its socket's record when the first walk passed.
@@ -40,6 +44,7 @@ struct seen {
 	struct hnode node;
 	struct pair pair;
 	bool allow, by_verdict; /* by_verdict: the kernel knows that the pair is denied */
+	uint32_t client; /* of a denied pair: slot of the client's pod, 0: it left */
 };
 
 struct judge {
@@ -47,6 +52,7 @@ struct judge {
 	const struct snap *s;
 	struct hmap seen;
 	VEC(uint32_t) slots; /* of pods that have denied connections */
+	VEC(struct weft_tuple) orphans; /* denied, and the client's pod has left */
 	uint64_t n, denied;
 };
 
@@ -55,22 +61,34 @@ struct pod_find {
 	const struct pod *found;
 };
 
+static bool has_addr(const struct pod *pod, const struct weft_addr *a)
+{
+	return ip_eq(&pod->local->v4, a) || ip_eq(&pod->local->v6, a);
+}
+
 static void find_addr(void *arg, const struct pod *pod)
 {
 	struct pod_find *pf = arg;
 
-	if (ip_eq(&pod->local->v4, pf->addr) || ip_eq(&pod->local->v6, pf->addr))
+	if (has_addr(pod, pf->addr))
 		pf->found = pod;
+}
+
+/* The enrolled pod with this address, or NULL. */
+static const struct pod *pod_at(struct mesh *m, const struct weft_addr *a)
+{
+	struct pod_find pf = { .addr = a };
+
+	pods_each(m->pods, find_addr, &pf);
+	return pf.found;
 }
 
 /* A client that left the mesh file is judged by the identity it had, as in a tunnel. */
 static void facts_of_gone(struct mesh *m, const struct pair *p, struct facts *ret)
 {
-	struct pod_find pf = { .addr = &p->src_ip };
-	struct str uri;
+	const struct pod *pod = pod_at(m, &p->src_ip);
+	struct str uri = str_of(pod ? pod->local->identity : "");
 
-	pods_each(m->pods, find_addr, &pf);
-	uri = str_of(pf.found ? pf.found->local->identity : "");
 	if (spiffe_parse(uri, &ret->id) < 0)
 		return;
 	ret->has_identity = true;
@@ -85,9 +103,11 @@ static void pair_judge(struct judge *j, struct seen *e)
 	struct rbac_result res;
 	struct facts f;
 
+	const struct pod *client;
+
 	/* A destination that left the mesh has no policies any more. */
-	e->allow = !dst;
-	if (!dst)
+	e->allow = !dst || !pod_at(j->m, &p->dst_ip);
+	if (e->allow)
 		return;
 	rbac_facts_of(src, dst, (uint16_t)p->port, &f);
 	if (!src)
@@ -96,6 +116,8 @@ static void pair_judge(struct judge *j, struct seen *e)
 	f.dst_ip = p->dst_ip;
 	rbac_check(j->s, &f, &res);
 	e->allow = res.allow;
+	client = res.allow ? NULL : pod_at(j->m, &p->src_ip);
+	e->client = client ? client->local->slot : 0;
 	/* One entry then stands for all connections of the two. Never for "allow": mesh_sync()
 	 * has not yet told the kernel which addresses the two have now. */
 	if (!res.allow && src && rbac_cacheable(j->s, src, dst, (uint16_t)p->port, &res))
@@ -152,18 +174,38 @@ static void on_live(void *arg, const struct weft_flow_live *l)
 	j->denied++;
 	if (!e->by_verdict)
 		kern_approval_withdraw(j->m->kern, &l->tuple);
-	if (!has_slot(j, l->slot) && vec_push(&j->slots, l->slot) < 0)
+	if (e->client ? !has_slot(j, e->client) && vec_push(&j->slots, e->client) < 0
+		      : vec_push(&j->orphans, l->tuple) < 0)
 		log_warn("out of memory, a denied live connection is cut with the next change");
+}
+
+/* Those that end at this pod. */
+static int reap_orphans(struct judge *j, const struct pod *pod)
+{
+	VEC(struct weft_tuple) at = { 0 };
+	int r = 0;
+
+	vec_for_each(t, &j->orphans)
+		if (r == 0 && has_addr(pod, &t->dst))
+			r = vec_push(&at, *t);
+	if (r == 0 && at.n)
+		r = kern_destroy(pod->local->netns_fd, at.p, at.n);
+	vec_fini(&at);
+	return r;
 }
 
 static void reap(void *arg, const struct pod *pod)
 {
 	struct judge *j = arg;
-	int r;
+	int r = 0;
 
-	if (!has_slot(j, pod->local->slot))
-		return;
-	r = kern_reap(j->m->kern, pod->local->netns_fd);
+	if (has_slot(j, pod->local->slot))
+		r = kern_reap(j->m->kern, pod->local->netns_fd);
+	if (j->orphans.n) {
+		int err = reap_orphans(j, pod);
+
+		r = r < 0 ? r : err;
+	}
 	if (r < 0)
 		log_warn("pod %s/%s: denied live connections cannot be cut: %s", pod->local->ns,
 			 pod->local->name, log_strerror(r));
@@ -187,6 +229,7 @@ static void judge_all(struct mesh *m, const struct snap *s)
 		free(container_of(n, struct seen, node));
 	hmap_fini(&j.seen);
 	vec_fini(&j.slots);
+	vec_fini(&j.orphans);
 }
 
 static void on_again(void *arg)
