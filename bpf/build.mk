@@ -14,6 +14,12 @@ BPF_CFLAGS = -target bpf -std=gnu17 -O2 -g -mcpu=v3 -Wall -Wextra -Wno-unused-pa
 	-D__TARGET_ARCH_$(or $(bpf_arch_$(MACHINE)),$(MACHINE)) \
 	-Iinclude -Ibpf -Ivmlinux $(if $(MULTIARCH),-I/usr/include/$(MULTIARCH))
 
+# COVER=1: every return statement counts itself, see bpf/lib/cover.h.
+ifeq ($(COVER),1)
+BPF_CFLAGS += -include bpf/lib/cover.h -Wno-return-type -Wno-dangling-else
+$(O)/bpf/maps.bpf.o: BPF_CFLAGS += -DWEFT_COVER_MAP
+endif
+
 $(O)/bpf/.opts: FORCE
 	@{ $(CLANG) --version | head -n 1; $(BPFTOOL) version | head -n 1; \
 	   echo '$(CLANG) $(BPF_CFLAGS)'; } | { $(call put_if_changed,$@); }

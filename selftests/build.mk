@@ -58,7 +58,7 @@ $(POLICY_EVAL): $(B)/selftests/policy/evaluate.o \
 deps += $(B)/selftests/policy/evaluate.d
 
 ##@ Tests
-.PHONY: mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
+.PHONY: bpf-cover mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
 	fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
@@ -86,6 +86,9 @@ bpftest: ## BPF programs in the kernel (root)
 
 net: ## scenarios with a real daemon in network namespaces (root)
 	@$(run_tests) net
+
+bpf-cover: ## which return statements of the BPF programs their tests reach (root)
+	@O=$(O) CLANG=$(CLANG) selftests/bpf/cover.sh
 
 selftest-vm: ## the same on Debian's kernels in qemu (root); KERNEL=6.1, 6.12 or host
 	@KERNEL="$(KERNEL)" $(run_tests) vm

@@ -28,6 +28,9 @@ struct frame {
 	uint8_t proto;	   /* instead of TCP */
 	uint8_t vlan;	   /* number of 802.1Q tags with VLAN 0 */
 	bool ack;
+	bool refusal;	   /* RST and ACK without a sequence number */
+	bool frag6;	   /* IPv6: a fragment header in front of TCP, */
+	uint16_t frag6_at; /* for bytes from 8 times this on */
 	size_t cut; /* send only so many bytes */
 };
 
@@ -50,25 +53,31 @@ static size_t put_v6(uint8_t *p, const struct frame *f, size_t tcp_n)
 {
 	const struct weft_addr src = addr(f->src), dst = addr(f->dst);
 	const uint8_t proto = f->proto ? f->proto : IPPROTO_TCP;
-	const uint8_t ext[8] = { proto, 0, 1, 4 };
+	const uint8_t dstopts[8] = { proto, 0, 1, 4 };
+	const uint8_t frag[8] = { proto, 0, (uint8_t)(f->frag6_at >> 5),
+				  (uint8_t)(f->frag6_at << 3) };
+	const uint8_t *ext = f->frag6 ? frag : dstopts;
+	const size_t ext_n = f->ext || f->frag6 ? 8 : 0;
 	struct ipv6hdr ip = { .version = 6, .hop_limit = 64,
-			      .nexthdr = f->ext ? IPPROTO_DSTOPTS : proto,
-			      .payload_len = htons((uint16_t)(tcp_n + (f->ext ? 8 : 0))) };
+			      .nexthdr = f->frag6 ? IPPROTO_FRAGMENT
+					 : f->ext ? IPPROTO_DSTOPTS
+						  : proto,
+			      .payload_len = htons((uint16_t)(tcp_n + ext_n)) };
 
 	memcpy(&ip.saddr, src.b, 16);
 	memcpy(&ip.daddr, dst.b, 16);
 	memcpy(p, &ip, sizeof(ip));
-	if (f->ext)
-		memcpy(p + sizeof(ip), ext, sizeof(ext));
-	return sizeof(ip) + (f->ext ? sizeof(ext) : 0);
+	memcpy(p + sizeof(ip), ext, ext_n);
+	return sizeof(ip) + ext_n;
 }
 
 static size_t frame_make(const struct frame *f, uint8_t *p)
 {
 	const bool v6 = strchr(f->src, ':');
 	const struct tcphdr tcp = { .source = htons(f->sport ? f->sport : 40000),
-				    .dest = htons(f->dport ? f->dport : 80), .doff = 5, .syn = 1,
-				    .ack = f->ack };
+				    .dest = htons(f->dport ? f->dport : 80), .doff = 5,
+				    .syn = !f->refusal, .rst = f->refusal,
+				    .ack = f->ack || f->refusal };
 	size_t n = 12;
 
 	memset(p, 2, 12);
@@ -222,6 +231,84 @@ static void a_syn_cannot_hide(void **state)
 	expect_plain_syn(e, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.3", .frag_off = 1,
 					    .cut = 14 + 20 + 12 });
 	expect_plain_syn(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .ext = 1 });
+	expect_plain_syn(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .frag6 = true });
+	expect_plain_syn(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .frag6 = true,
+					    .frag6_at = 1 });
+	/* Further on there are no flags. Without a whole header, nobody knows what it is. */
+	expect_passes(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .frag6 = true,
+					 .frag6_at = 4 });
+	expect_spoofed(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3", .frag6 = true,
+					  .cut = 14 + 40 + 4 });
+}
+
+static void refuse_plaintext(struct env *e, const char *ip, uint16_t port)
+{
+	const struct weft_refuse_key key = { .addr = addr(ip), .port = port };
+	const struct weft_refuse v = { .epoch = 1, .kind = WEFT_VERDICT_DENY, .dst = WLD_A };
+
+	assert_int_equal(bpf_map__update_elem(e->skel->maps.weft_refused, &key, sizeof(key), &v,
+					      sizeof(v), BPF_ANY),
+			 0);
+}
+
+static uint64_t refusals(struct env *e)
+{
+	struct weft_total_key key = { .dst = WLD_A, .path = WEFT_PATH_PLAIN,
+				      .reason = WEFT_REASON_POLICY_DENIED };
+
+	return total_now(e, &key).failed;
+}
+
+/* A SYN that sk_lookup dropped shows as the pod's answer. */
+static void the_answer_to_a_plaintext_syn_that_policies_refuse_is_a_denied_connection(void **state)
+{
+	const struct frame to[] = {
+		{ .src = "10.9.0.1", .dst = "10.9.0.9", .sport = 80, .refusal = true },
+		{ .src = "fd09::1", .dst = "fd09::9", .sport = 80, .refusal = true },
+	};
+	struct env *e = *state;
+	const uint64_t before = refusals(e);
+
+	expect_passes(e, to[0]);
+	assert_int_equal(refusals(e), before); /* no policy refuses it */
+	refuse_plaintext(e, "10.9.0.1", 80);
+	refuse_plaintext(e, "fd09::1", 80);
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		struct weft_approval a = { .kind = WEFT_APPROVED_DIRECT };
+		struct weft_tuple t = { .src = addr(to[i].dst), .dst = addr(to[i].src),
+					.sport = 80, .dport = 80 };
+
+		expect_passes(e, to[i]);
+		assert_int_equal(refusals(e), before + i + 1);
+		/* with an approval it was the application that refused */
+		assert_int_equal(bpf_map__update_elem(e->skel->maps.weft_approved, &t, sizeof(t),
+						      &a, sizeof(a), BPF_ANY),
+				 0);
+		expect_passes(e, to[i]);
+		assert_int_equal(refusals(e), before + i + 1);
+		bpf_map__delete_elem(e->skel->maps.weft_approved, &t, sizeof(t), 0);
+	}
+}
+
+/* Nobody reads the events here: counters go on without them. */
+static void with_a_full_ring_refusals_are_still_counted(void **state)
+{
+	const struct frame f = { .src = "10.9.0.1", .dst = "10.9.0.9", .sport = 80,
+				 .refusal = true };
+	struct env *e = *state;
+	const uint64_t lost = stat_now(e, WEFT_STAT_EVENT_LOST), before = refusals(e);
+	struct __sk_buff skb = { .ifindex = e->if_a };
+	uint8_t p[256];
+	LIBBPF_OPTS(bpf_test_run_opts, o, .data_in = p, .repeat = 20000, .ctx_in = &skb,
+		    .ctx_size_in = sizeof(skb));
+
+	refuse_plaintext(e, "10.9.0.1", 80);
+	o.data_size_in = (__u32)frame_make(&f, p);
+	setns(e->host, CLONE_NEWNET);
+	assert_int_equal(bpf_prog_test_run_opts(bpf_program__fd(e->skel->progs.weft_guard), &o), 0);
+	setns(e->home, CLONE_NEWNET);
+	assert_int_equal(refusals(e), before + 20000);
+	assert_true(stat_now(e, WEFT_STAT_EVENT_LOST) > lost);
 }
 
 /* By tcx or as a tc filter, whatever this kernel has. */
@@ -278,6 +365,8 @@ static void truncated_headers_are_dropped(void **state)
 static void a_priority_tag_hides_no_source(void **state)
 {
 	expect_passes(*state, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.9", .vlan = 1 });
+	expect_spoofed(*state, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.9", .vlan = 7,
+					       .cut = 14 + 4 + 2 });
 	for (uint8_t n = 1; n < 8; n++) {
 		const struct frame v4 = { .src = "10.9.0.2", .dst = "10.9.0.9", .vlan = n };
 		const struct frame v6 = { .src = "fd09::2", .dst = "fd09::9", .vlan = n };
@@ -376,6 +465,8 @@ int main(void)
 		T(finding_addresses_and_neighbours_passes),
 		T(a_syn_around_the_hooks_to_a_peer_behind_a_tunnel_is_dropped),
 		T(a_syn_cannot_hide),
+		T(the_answer_to_a_plaintext_syn_that_policies_refuse_is_a_denied_connection),
+		T(with_a_full_ring_refusals_are_still_counted),
 		T(truncated_headers_are_dropped),
 		T(a_priority_tag_hides_no_source),
 		T(an_interface_that_is_not_a_pods_is_not_judged),

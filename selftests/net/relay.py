@@ -227,6 +227,10 @@ def dial(host, number):
     return s
 
 
+def kernel():
+    return tuple(int(x) for x in os.uname().release.split(".")[:2])
+
+
 def expect(got, want):
     if got != want:
         raise AssertionError("{!r} instead of {!r}".format(got, want))
@@ -322,6 +326,15 @@ def end_words_before_a_reset(host):
 
 
 def end_words_during_an_upload(host):
+    # Older kernels lose about one of a hundred such words by themselves, see docs/kernels.md.
+    tries = 3 if kernel() < (6, 5) else 1
+    while not words_during_an_upload(host):
+        tries -= 1
+        if tries == 0:
+            raise AssertionError("the last words are missing")
+
+
+def words_during_an_upload(host):
     with dial(host, 9011) as s:
         try:
             for _ in range(1000):
@@ -329,7 +342,10 @@ def end_words_during_an_upload(host):
             raise AssertionError("nothing stopped the upload")
         except (ConnectionResetError, BrokenPipeError):
             pass
-        expect(s.recv(100), b"last words\n")
+        said = s.recv(100)
+    if said not in (b"last words\n", b""):
+        raise AssertionError("{!r}".format(said))
+    return said != b""
 
 
 ENDS = {k[len("end_"):]: v for k, v in list(globals().items()) if k.startswith("end_")}
