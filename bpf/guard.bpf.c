@@ -282,7 +282,8 @@ __noinline int guard_any(struct __sk_buff *skb)
 		stat_inc(WEFT_STAT_GUARD_SPOOFED);
 		return TCX_DROP;
 	}
-	if (plain_syn(&p)) {
+	/* While it is in weft_veths and not in weft_pods, SYNs rightly went around the hooks. */
+	if (!(v->flags & WEFT_VETH_PASSING) && plain_syn(&p)) {
 		stat_inc(WEFT_STAT_GUARD_PLAIN_SYN);
 		return TCX_DROP;
 	}

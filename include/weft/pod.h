@@ -17,6 +17,7 @@ weft_static_assert(sizeof(struct weft_pod) == 40, "contract");
 /* weft_veths: host-side interface index -> what may come out of it (guard.bpf.c). */
 enum weft_veth_flag {
 	WEFT_VETH_BARE_IP = 1u << 0, /* no Ethernet header in front: netkit in its default mode */
+	WEFT_VETH_PASSING = 1u << 1, /* joins or leaves the mesh: its SYNs are not judged */
 };
 
 struct weft_veth {

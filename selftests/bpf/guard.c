@@ -241,6 +241,19 @@ static void a_syn_cannot_hide(void **state)
 					  .cut = 14 + 40 + 4 });
 }
 
+/* Its SYNs rightly go around the hooks: it is not in weft_pods yet, or not any more. */
+static void syns_of_a_pod_that_joins_or_leaves_are_not_judged(void **state)
+{
+	struct env *e = *state;
+	const struct weft_veth v = { .v4 = addr("10.9.0.1"), .v6 = addr("fd09::1"), .slot = 1,
+				     .flags = WEFT_VETH_PASSING };
+
+	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_veths), &e->if_a, &v, BPF_ANY);
+	expect_passes(e, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.3" });
+	expect_passes(e, (struct frame){ .src = "fd09::1", .dst = "fd09::3" });
+	expect_spoofed(e, (struct frame){ .src = "10.9.0.2", .dst = "10.9.0.3" });
+}
+
 static void refuse_plaintext(struct env *e, const char *ip, uint16_t port)
 {
 	const struct weft_refuse_key key = { .addr = addr(ip), .port = port };
@@ -465,6 +478,7 @@ int main(void)
 		T(finding_addresses_and_neighbours_passes),
 		T(a_syn_around_the_hooks_to_a_peer_behind_a_tunnel_is_dropped),
 		T(a_syn_cannot_hide),
+		T(syns_of_a_pod_that_joins_or_leaves_are_not_judged),
 		T(the_answer_to_a_plaintext_syn_that_policies_refuse_is_a_denied_connection),
 		T(with_a_full_ring_refusals_are_still_counted),
 		T(truncated_headers_are_dropped),

@@ -50,6 +50,8 @@ int kern_lookup_attach(struct kern *k, uint64_t cookie, int netns_fd);
 void kern_lookup_detach(struct kern *k, uint64_t cookie);
 /* Guard on a host-side veth (tcx, or a tc filter before Linux 6.6); pinned by ifindex. */
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v);
+/* Only what the guard goes by; it is attached already. */
+int kern_guard_set(struct kern *k, uint32_t ifindex, const struct weft_veth *v);
 void kern_guard_detach(struct kern *k, uint32_t ifindex);
 /* Detaches what an earlier daemon attached to pods and this one did not take over: it died in
  * the middle of an enrolment. After all pods are enrolled again. */

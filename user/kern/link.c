@@ -171,15 +171,19 @@ static bool is_bare_ip(uint32_t ifindex)
 	       ioctl(fd, SIOCGIFHWADDR, &ifr) == 0 && ifr.ifr_hwaddr.sa_family != ARPHRD_ETHER;
 }
 
-int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
+int kern_guard_set(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
 {
 	struct weft_veth entry = *v;
-	int r;
 
 	if (is_bare_ip(ifindex))
 		entry.flags |= WEFT_VETH_BARE_IP;
-	r = bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), &entry,
-				 sizeof(entry), BPF_ANY);
+	return bpf_map__update_elem(k->skel->maps.weft_veths, &ifindex, sizeof(ifindex), &entry,
+				    sizeof(entry), BPF_ANY);
+}
+
+int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
+{
+	int r = kern_guard_set(k, ifindex, v);
 
 	return r < 0 ? r : kern_ingress_ensure(k, k->skel->progs.weft_guard, "guard", ifindex);
 }

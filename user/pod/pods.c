@@ -104,8 +104,13 @@ static void kernel_listen(struct pods *p, struct pod *pod)
  * closed before stays closed. */
 static void undo(struct pods *p, struct pod *pod)
 {
-	bool closed = is_closed(p, pod->local->cookie);
+	const struct conn_local *l = pod->local;
+	const struct weft_veth passing = { .v4 = l->v4, .v6 = l->v6, .slot = l->slot,
+					   .flags = WEFT_VETH_PASSING };
+	bool closed = is_closed(p, l->cookie);
 
+	if (pod->guarded && !closed)
+		kern_guard_set(p->o.kern, pod->veth_ifindex, &passing);
 	/* Outbound first: from here on the pod is like any other that is not enrolled. */
 	if (pod->in_map && !closed)
 		kern_pod_del(p->o.kern, pod->local->cookie);
@@ -167,7 +172,10 @@ static int set_pod_entry(struct pods *p, struct pod *pod)
 static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 {
 	struct conn_local *l = pod->local;
-	const struct weft_veth veth = { .v4 = l->v4, .v6 = l->v6, .slot = l->slot };
+	/* Of a pod that comes, the hooks leave SYNs alone until the last step: the guard must not
+	 * drop them, now or when they are sent again. */
+	struct weft_veth veth = { .v4 = l->v4, .v6 = l->v6, .slot = l->slot,
+				  .flags = is_closed(p, l->cookie) ? 0 : WEFT_VETH_PASSING };
 	int r = pod_route_setup(l->netns_fd, err);
 
 	if (r == 0)
@@ -197,6 +205,12 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 		return errbuf_set(err, r, "pod %s/%s: weft_pods: %s", l->ns, l->name,
 				  log_strerror(r));
 	pod->in_map = true;
+	veth.flags = 0;
+	if (pod->guarded)
+		r = kern_guard_set(p->o.kern, pod->veth_ifindex, &veth);
+	if (r < 0)
+		return errbuf_set(err, r, "pod %s/%s: weft_veths: %s", l->ns, l->name,
+				  log_strerror(r));
 	return 0;
 }
 
