@@ -57,8 +57,18 @@ $(POLICY_EVAL): $(B)/selftests/policy/evaluate.o \
 	$(call say,LD,$@)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(filter %.o,$^) $(LIBS) -o $@
 deps += $(B)/selftests/policy/evaluate.d
 
+# weftd whose calls fail at random, from the same objects: only the linker makes the difference.
+FAULT_WRAPS := malloc calloc realloc strdup socket accept4 connect send sendmsg recv readv epoll_ctl \
+	bpf_map_update_elem pipe2
+$(B)/selftests/faults/%.o: selftests/faults/%.c $(B)/.opts | $(gen_headers)
+	$(call say,CC,$<)mkdir -p $(@D) && $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+$(B)/faults/weftd: $(USER_OBJ) $(B)/selftests/faults/faults.o
+	$(call say,LD,$@)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) \
+		$(addprefix -Wl$(comma)--wrap=,$(FAULT_WRAPS)) $(filter %.o,$^) $(LIBS) -o $@
+deps += $(B)/selftests/faults/faults.d
+
 ##@ Tests
-.PHONY: bpf-cover mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
+.PHONY: bpf-cover faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
 	fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
@@ -86,6 +96,12 @@ bpftest: ## BPF programs in the kernel (root)
 
 net: ## scenarios with a real daemon in network namespaces (root)
 	@$(run_tests) net
+
+faults-weftd: $(B)/faults/weftd ## a weftd whose calls fail at random, for scenario 84
+
+faults: faults-weftd ## the scenarios of faults, long: 200 kills, a minute of failing calls (root)
+	@TRIES=40 NET=15,56,85 TEST_TIMEOUT=1500 $(run_tests) net
+	@FAULT_SECONDS=60 FAULT_EVERY=50 FAULT_SEED=$$RANDOM NET=84 TEST_TIMEOUT=300 $(run_tests) net
 
 bpf-cover: ## which return statements of the BPF programs their tests reach (root)
 	@O=$(O) CLANG=$(CLANG) selftests/bpf/cover.sh

@@ -251,7 +251,7 @@ stage_net()
 {
 	local f
 	is_root || { result SKIP net "needs root"; return; }
-	build_for net all bench-programs
+	build_for net all bench-programs faults-weftd
 	for f in selftests/net/[0-9]*.sh; do
 		[ -e "$f" ] || continue
 		is_wanted "$(basename "$f")" || continue
