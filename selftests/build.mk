@@ -68,13 +68,13 @@ $(B)/faults/weftd: $(USER_OBJ) $(B)/selftests/faults/faults.o
 deps += $(B)/selftests/faults/faults.d
 
 ##@ Tests
-.PHONY: bpf-cover faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
+.PHONY: bpf-cover soak interop faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
 	fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
 bpftest-progs: $(bpftest_progs)
 
-run_tests = O=$(O) FUZZ_SECONDS=$(FUZZ_SECONDS) CLANG=$(CLANG) selftests/run.sh
+run_tests = O=$(O) FUZZ_SECONDS=$(or $(TIME),$(FUZZ_SECONDS)) CLANG=$(CLANG) selftests/run.sh
 
 POLICY_PAIRS ?= 1000000
 POLICY_SEED ?= 1
@@ -109,8 +109,12 @@ bpf-cover: ## which return statements of the BPF programs their tests reach (roo
 selftest-vm: ## the same on Debian's kernels in qemu (root); KERNEL=6.1, 6.12 or host
 	@KERNEL="$(KERNEL)" $(run_tests) vm
 
-fuzz: ## every fuzzer for FUZZ_SECONDS
+fuzz: ## every fuzzer for TIME (or FUZZ_SECONDS) seconds
 	@$(run_tests) fuzz
+
+HOURS ?= 0.5
+soak: all ## two nodes under churn for HOURS; build/soak/ has samples and graphs (root)
+	@O=$(O) HOURS=$(HOURS) selftests/soak.sh
 
 interop: ## foreign programs against the daemon, as far as they are to be had (root)
 	@$(run_tests) interop
