@@ -38,14 +38,15 @@ left() {
 }
 at_first=$(left)
 cgroup=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/$LAB-lab/node1/weftd
+# Also what a start under way adds meanwhile.
 gone() {
-	grep -q 'populated 0' "$cgroup/cgroup.events"
-}
-kill_all() {
 	local pid
 	while read -r pid; do
 		kill -9 "$pid" 2>/dev/null
 	done <"$cgroup/cgroup.procs"
+	grep -q 'populated 0' "$cgroup/cgroup.events"
+}
+kill_all() {
 	wait_for 5 gone
 }
 whole() {
