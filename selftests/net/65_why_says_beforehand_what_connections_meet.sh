@@ -35,6 +35,7 @@ agrees() {
 policies='[{name: clients, namespace: shop, scope: Namespace, action: Allow,
 	    rules: [[[{serviceAccounts: [shop/client]}], [{destinationPorts: [9000, 9001]}]]]},
 	   {name: port, namespace: root, scope: Global, action: Deny, rules: [[[{destinationPorts: [9001]}]]]}]'
+policies_before=$policies
 shop_up
 web=$(ip_of web)
 web6=$(ip_of web 6)
@@ -68,6 +69,24 @@ why node1 shop/near "$(ip_of far):15008"
 tells '.reason == "reserved_port" and .routes[0].path == "refused"'
 why node1 shop/near 172.31.250.254:1
 tells '.verdict == "allow" and .routes[0].path == "passthrough"'
+
+# ---- plaintext that nobody may send is refused at the SYN, and said to be
+policies='[{name: strict, namespace: shop, scope: Namespace, action: Deny,
+	    rules: [[[{notPrincipals: ["*"]}], [{notDestinationPorts: [9002]}]]]}]'
+shop_apply
+why node1 outside "$web:9000"
+tells '.verdict == "deny" and .routes[0].at_syn and
+	(.routes[0].path_sentence | endswith("refused at the SYN, by the kernel of node1"))'
+expect_eq "$(says @fabric "$web" 9000)" ECONNREFUSED "plaintext to a strict port"
+why node1 outside "$web:9002"
+tells '.verdict == "allow" and (.routes[0].at_syn | not)'
+policies='[{name: strict, namespace: shop, scope: Namespace, action: Deny,
+	    rules: [[[{sourceIps: [172.31.250.254]}]]]}]'
+shop_apply
+why node1 172.31.250.254 "$web:9000"
+tells '.verdict == "deny" and (.routes[0].at_syn | not) and (.routes[0].path_sentence | endswith("weftd of node1 decides"))'
+policies=$policies_before
+shop_apply
 
 # ---- at another node than that of the source enrolment is assumed
 why node2 shop/near web.shop:80

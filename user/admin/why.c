@@ -253,6 +253,7 @@ static int route_add(json_t *list, const struct why_story *story, const struct w
 	r |= row_set_text(row, "node", route->dst ? route->dst->node : "");
 	r |= json_object_set_new_nocheck(row, "share", json_real(share));
 	r |= row_set_text(row, "path", why_path_text(route->path));
+	r |= set_bool(row, "at_syn", route->at_syn);
 	r |= row_set_text(row, "path_sentence", why_say_path(text, story, route));
 	r |= row_set_text(row, "verdict", route->allow ? "allow" : "deny");
 	r |= row_set_text(row, "verdict_sentence", why_say_verdict(text, story, route));

@@ -146,3 +146,16 @@ int rbac_strangers(const struct snap *s, const struct workload *dst,
 	vec_fini(&g.ports);
 	return g.error;
 }
+
+bool rbac_strangers_refused(const struct snap *s, const struct workload *dst,
+			    const struct weft_ep *to)
+{
+	struct strangers st;
+
+	if (rbac_strangers(s, dst, &to->addr, &st) < 0)
+		return false;
+	for (size_t i = 0; i < st.n; i++)
+		if (st.port[i].port == to->port)
+			return st.port[i].refused;
+	return st.others;
+}

@@ -22,3 +22,6 @@ struct strangers {
  * many ports or ranges apart: then each connection must be asked for. -ENOMEM. */
 int rbac_strangers(const struct snap *s, const struct workload *dst,
 		   const struct weft_addr *dst_ip, struct strangers *ret);
+/* Does the kernel, told so, refuse the SYN of whoever has no identity? */
+bool rbac_strangers_refused(const struct snap *s, const struct workload *dst,
+			    const struct weft_ep *to);

@@ -129,6 +129,11 @@ static void say_plain(struct text *t, const struct why_story *story, const struc
 	else
 		text_add(t, "the destination has protocol TCP in the mesh, so it gets plaintext "
 			    "without an identity; ");
+	if (r->at_syn) {
+		text_add(t, "refused at the SYN, by the kernel of %s",
+			 r->dst->node[0] ? r->dst->node : "its node");
+		return;
+	}
 	text_node(t, r->dst);
 	text_add(t, " decides");
 }

@@ -11,6 +11,7 @@
 
 #include "weft/abi.h"
 #include "base/own.h"
+#include "policy/stranger.h"
 
 struct teller {
 	const struct snap *s;
@@ -92,6 +93,8 @@ static void route_judge(const struct teller *t, struct why_route *r)
 	r->judged = true;
 	r->allow = r->verdict.allow;
 	r->reason = r->allow ? WEFT_REASON_NONE : WEFT_REASON_POLICY_DENIED;
+	r->at_syn = r->path == WHY_PLAIN && !r->allow &&
+		    rbac_strangers_refused(t->s, r->dst, &r->chosen);
 }
 
 /* The kernel decides by its cache only what both ends of this node have to do with. */

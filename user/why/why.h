@@ -96,6 +96,7 @@ struct why_route {
 	bool allow;
 	enum weft_reason reason; /* WEFT_REASON_NONE when allowed */
 	bool judged;		 /* policies were asked; else they do not matter here */
+	bool at_syn;		 /* denied, and already by the kernel of the destination's node */
 	bool dst_absent;	 /* its node is the asked one, and it is not enrolled there */
 	struct rbac_result verdict;
 	struct why_policy *policies; /* those that apply */
