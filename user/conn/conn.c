@@ -242,6 +242,10 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	OBJ_CHECK(c, CONN_MAGIC);
 	if (c->ending)
 		return;
+	if (c->cut) {
+		why = WEFT_REASON_POLICY_CHANGED;
+		detail = "denied since the last change";
+	}
 	c->ending = true;
 	c->ended_ns = clock_mono_ns();
 	c->reason = (uint8_t)why;

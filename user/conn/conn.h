@@ -87,10 +87,11 @@ void conn_unlisten(struct conn_worker *w, struct conn_local *l);
 /* Is the pod enrolled: with l, or again with another one? */
 bool conn_serves(const struct conn_worker *w, const struct conn_local *l);
 
-/* After a change of policies or workloads: connections that are denied now are cut. Calls
- * when_cut(arg) when no byte of any of them passes any more; what is left of them is put away
- * after that. */
-void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg);
+/* After a change of policies or workloads: connections that are denied now are cut, no byte of
+ * them passes any more. conn_recheck_end() then closes, counts and logs them: the larger part of
+ * the work, for which no other worker shall wait. */
+void conn_recheck(struct conn_worker *w);
+void conn_recheck_end(struct conn_worker *w);
 
 /* ---- inside of conn/ and for views ---- */
 
@@ -115,6 +116,7 @@ struct conn {
 	const struct stage *stages; /* ends with a NULL name */
 	uint8_t at;
 	bool inbound, opened, ending, relay_started;
+	bool cut; /* by conn_recheck(): ends with POLICY_CHANGED, whatever is seen first */
 	uint8_t redials;
 	uint8_t path; /* enum weft_path */
 	uint8_t reason;

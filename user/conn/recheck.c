@@ -99,32 +99,45 @@ static bool is_enrolled(struct recheck *r, const struct conn_local *l)
 	return r->is_enrolled;
 }
 
-/* Both sockets of a plaintext connection; of one in a tunnel the application's, behind which
- * the stream has nowhere to go. */
-static void sever(struct conn *c, struct list *cut)
+static void on_nothing(void *arg, uint32_t events)
 {
+	(void)arg;
+	(void)events;
+}
+
+static void ignore(struct watch *w)
+{
+	if (w->loop)
+		watch_retarget(w, on_nothing, NULL);
+}
+
+/* Both sockets of a plaintext connection; of one in a tunnel the application's, behind which
+ * the stream has nowhere to go. Their errors are no news. */
+static void sever(struct conn *c)
+{
+	if (c->path == WEFT_PATH_PLAIN) {
+		ignore(&c->splice.watch[0]);
+		ignore(&c->splice.watch[1]);
+	} else {
+		ignore(&c->pump.watch);
+	}
 	if (c->fd >= 0)
 		tcp_abort(c->fd);
 	if (c->fd2 >= 0)
 		tcp_abort(c->fd2);
-	list_del(&c->node);
-	list_add_tail(cut, &c->node);
+	c->cut = true;
 }
 
-/* In two steps, because cutting is the smaller part of the work: closing, streams, counters
- * and words come when the last connection is cut. Nothing else runs in between. */
-void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg)
+void conn_recheck(struct conn_worker *w)
 {
 	struct recheck r = { .w = w, .s = model_snap(w->sh->model) };
-	struct list cut;
 
-	list_init(&cut);
 	list_for_each_safe(n, &w->conns) {
 		struct conn *c = list_entry(n, struct conn, node);
 		struct workload *now;
 
 		/* Those that wait for the application as well: they were authorized before. */
-		if (!c->inbound || !is_enrolled(&r, c->local))
+		if (!c->inbound || c->cut || !is_enrolled(&r, c->local))
 			continue;
 		/* The workload's own list of policies may have changed as well. */
 		now = snap_workload_by_pod(r.s, c->local->ns, c->local->name);
@@ -133,13 +146,19 @@ void conn_recheck(struct conn_worker *w, void (*when_cut)(void *arg), void *arg)
 			c->dst = workload_get(now);
 		}
 		if (judge(&r, c))
-			sever(c, &cut);
+			sever(c);
 	}
-	when_cut(arg);
-	while (!list_empty(&cut))
-		conn_end(list_first(&cut, struct conn, node), WEFT_REASON_POLICY_CHANGED,
-			 "denied since the last change");
 	hmap_for_each_safe(n, &r.seen)
 		free(container_of(n, struct seen, node));
 	hmap_fini(&r.seen);
+}
+
+void conn_recheck_end(struct conn_worker *w)
+{
+	list_for_each_safe(n, &w->conns) {
+		struct conn *c = list_entry(n, struct conn, node);
+
+		if (c->cut)
+			conn_end(c, WEFT_REASON_POLICY_CHANGED, NULL);
+	}
 }

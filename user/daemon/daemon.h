@@ -91,10 +91,10 @@ void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void
 void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
 void workers_unlisten(void *arg, struct conn_local *l);
 /* All workers judge their connections by the current snapshot, at the same time; *ret must live
- * until workers_call_end(), which waits until those denied are cut. */
+ * until workers_recheck_end(), which waits until those denied are cut, and has them put away. */
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
 void workers_recheck_trust(struct daemon *d);
-void workers_call_end(struct daemon *d, struct workers_call *c);
+void workers_recheck_end(struct daemon *d, struct workers_call *c);
 /* events.c: what the kernel tells */
 void on_kernel_event(void *arg, const struct weft_event *e);
 /* views.c: answers on the control socket */

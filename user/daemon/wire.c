@@ -84,7 +84,7 @@ static void take_effect(struct daemon *d)
 	workers_recheck_begin(d, &recheck);
 	pods_sync(d->pods, s);
 	mesh_enforce(d->mesh, s);
-	workers_call_end(d, &recheck);
+	workers_recheck_end(d, &recheck);
 	d->enforce_ns = clock_mono_ns() - begin;
 	mesh_sync(d->mesh, s);
 	mesh_verdicts(d->mesh, s);

@@ -51,22 +51,16 @@ static void run_call(void *arg)
 	sem_post(&c->done);
 }
 
-/* run posts c->done; c may be gone then. */
-static void call_post(struct worker_call *c, call_fn run)
-{
-	if (!c->w->started)
-		return;
-	sem_init(&c->done, 0, 0);
-	c->posted = loop_post_any(c->w->loop, run, c) == 0;
-	if (!c->posted)
-		sem_destroy(&c->done);
-}
-
 static void call_begin(struct worker_call *c, struct worker *w,
 		       void (*fn)(struct worker *w, void *arg), void *arg)
 {
 	*c = (struct worker_call){ .w = w, .fn = fn, .arg = arg };
-	call_post(c, run_call);
+	if (!w->started)
+		return;
+	sem_init(&c->done, 0, 0);
+	c->posted = loop_post_any(w->loop, run_call, c) == 0;
+	if (!c->posted)
+		sem_destroy(&c->done);
 }
 
 static void call_end(struct worker_call *c)
@@ -86,7 +80,7 @@ void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void
 	call_end(&c);
 }
 
-void workers_call_end(struct daemon *d, struct workers_call *c)
+static void workers_call_end(struct daemon *d, struct workers_call *c)
 {
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		call_end(&c->of[i]);
@@ -130,16 +124,17 @@ void workers_unlisten(void *arg, struct conn_local *l)
 		worker_call(&d->worker[i], do_unlisten, l);
 }
 
-static void when_cut(void *arg)
+static void do_recheck(struct worker *w, void *arg)
 {
-	sem_post(arg);
+	(void)arg;
+	conn_recheck(w->conns);
 }
 
-static void run_recheck(void *arg)
+static void run_recheck_end(void *arg)
 {
-	struct worker_call *c = arg;
+	struct worker *w = arg;
 
-	conn_recheck(c->w->conns, when_cut, &c->done);
+	conn_recheck_end(w->conns);
 }
 
 static void do_recheck_trust(struct worker *w, void *arg)
@@ -159,10 +154,17 @@ void workers_recheck_trust(struct daemon *d)
 
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret)
 {
-	for (uint32_t i = 0; i < d->n_workers; i++) {
-		ret->of[i] = (struct worker_call){ .w = &d->worker[i] };
-		call_post(&ret->of[i], run_recheck);
-	}
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		call_begin(&ret->of[i], &d->worker[i], do_recheck, NULL);
+}
+
+void workers_recheck_end(struct daemon *d, struct workers_call *c)
+{
+	workers_call_end(d, c);
+	/* Where there is no memory to say it, the next change does. */
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		if (d->worker[i].started)
+			loop_post_any(d->worker[i].loop, run_recheck_end, &d->worker[i]);
 }
 
 static void do_quiesce(struct worker *w, void *arg)
