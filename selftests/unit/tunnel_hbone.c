@@ -178,6 +178,47 @@ static void a_burst_after_silence_begins_with_small_records(void **state)
 	loop_run(w->loop);
 }
 
+static void answer_held(void *arg)
+{
+	struct pair *p = arg;
+	struct world *w = p->w;
+
+	if (!w->held || p->server.pend_n < p->send) {
+		timer_set(w->loop, &w->tick, NS_PER_MS, answer_held, p);
+		return;
+	}
+	assert_int_equal(tunnel_respond(w->held, 200, NULL), 0);
+	assert_true(w->held->hb->patient > 0); /* it waits for company */
+	assert_int_equal(pump_start(&p->server, p->server_app[1]), 0);
+	stop_when_arrived(p);
+}
+
+/* The answer 200 to a client that has spoken already goes with the application's first bytes;
+ * if there are none, by itself, soon. */
+static void an_answer_after_early_bytes_comes_without_more_of_them(void **state)
+{
+	struct world *w = *state;
+	const struct pump_opts o = { .on_done = on_done };
+	struct pump_opts mine = o;
+	struct pair *p;
+	char buf[8];
+
+	w->late = true;
+	p = pair_new(w, SERVER, 0, 0);
+	mine.arg = p;
+	pump_init(&p->client, w->loop, tunnel_chan(p->stream), &mine);
+	assert_int_equal(pump_start(&p->client, p->client_app[1]), 0);
+	p->send = 2;
+	assert_int_equal(send(p->client_app[0], "hi", 2, 0), 2);
+	answer_held(p);
+	loop_run(w->loop); /* until the client was told and the bytes have arrived */
+	assert_int_equal(recv(p->server_app[0], buf, sizeof(buf), 0), 2);
+	assert_int_equal(w->held->hb->patient, 0);
+	own_close(&p->client_app[0]);
+	own_close(&p->server_app[0]);
+	loop_run(w->loop);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -189,6 +230,7 @@ int main(void)
 		T(a_peer_with_another_identity_is_refused),
 		T(a_refusal_by_policy_reaches_the_caller_and_keeps_the_tunnel),
 		T(nobody_listening_is_a_failed_connect),
+		T(an_answer_after_early_bytes_comes_without_more_of_them),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

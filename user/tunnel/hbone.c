@@ -68,6 +68,7 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	watch_del(&hb->watch);
 	timer_cancel(&hb->timer);
 	task_cancel(&hb->flush);
+	timer_cancel(&hb->flush_soon);
 	task_cancel(&hb->read_again);
 	if (hb->server && !was_ready) {
 		t->n_shaking--;
@@ -130,6 +131,21 @@ void hbone_flush_later(struct hbone *hb)
 {
 	if (hb->phase != HBONE_CLOSED)
 		task_defer(hb->t->loop, &hb->flush, hbone_flush, hb);
+}
+
+void hbone_flush_soon(struct hbone *hb)
+{
+	if (hb->phase == HBONE_CLOSED)
+		return;
+	hb->patient = hb->h2.out_n;
+	if (!timer_armed(&hb->flush_soon))
+		timer_set(hb->t->loop, &hb->flush_soon, HBONE_ANSWER_NS, hbone_flush, hb);
+}
+
+void hbone_flush_due(struct hbone *hb)
+{
+	if (hb->h2.out_n > hb->patient)
+		hbone_flush_later(hb);
 }
 
 /* Every ping_ns: is the peer alive, is the connection still needed? */

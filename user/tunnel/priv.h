@@ -33,6 +33,7 @@
 #define HBONE_PING_NS (10 * NS_PER_S)
 #define HBONE_DEAD 3u /* spans of ping_ns without a byte from the peer, pings included */
 #define HBONE_IDLE_NS (300 * NS_PER_S)
+#define HBONE_ANSWER_NS (10 * NS_PER_MS) /* see hbone_flush_soon() */
 #define HBONE_LINGER_NS (50 * NS_PER_MS) /* from the last stream of a used up one to its end */
 /* Accepted connections of a worker that have not finished their handshake: each costs some
  * 30 KB of OpenSSL for up to HBONE_HANDSHAKE_NS. */
@@ -60,6 +61,8 @@ struct hbone {
 	struct watch watch;
 	struct timer timer;
 	struct task flush, read_again, free_later;
+	struct timer flush_soon;
+	size_t patient; /* so many bytes of h2's output can wait for it */
 	struct tls_hs *hs;
 	struct tls_identity *identity;
 	struct tls_chain *chain; /* of the peer, from READY on */
@@ -103,6 +106,7 @@ struct tunnel_stream {
 	bool closed;   /* h2 has forgotten it */
 	bool eof_seen; /* the peer has ended its side */
 	bool shut;     /* we have ended ours */
+	bool early;    /* server: bytes came before the answer */
 };
 
 #define TUNNEL_BUFS 8
@@ -143,6 +147,10 @@ int hbone_new(struct tunnel *t, int fd, bool server, struct hbone **ret);
 /* Ends the connection: every stream on it fails or is reset with why. Freed later. */
 void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail);
 void hbone_flush_later(struct hbone *hb);
+/* What h2 has to say now waits for bytes that go the same way, for HBONE_ANSWER_NS. */
+void hbone_flush_soon(struct hbone *hb);
+/* Later in this turn, if h2 has more to say than what waits for company. */
+void hbone_flush_due(struct hbone *hb);
 /* n bytes were sent or received. */
 void hbone_moved(struct hbone *hb, size_t n);
 bool hbone_is_busy(const struct hbone *hb);

@@ -65,8 +65,7 @@ void hbone_open_records(struct hbone *hb, size_t have)
 		memcpy(hb->in, buf + at, have - at);
 		hb->in_n = have - at;
 	}
-	if (hb->h2.out_n)
-		hbone_flush_later(hb);
+	hbone_flush_due(hb);
 }
 
 static void hbone_took(struct hbone *hb, size_t n, size_t room)

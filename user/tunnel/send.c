@@ -60,6 +60,7 @@ int hbone_seal_control(struct hbone *hb)
 	size_t n;
 	const uint8_t *p = h2_conn_output(&hb->h2, &n);
 
+	hb->patient = 0;
 	if (!n && !hb->rec.update_due)
 		return 0;
 	if (!hbone_out_get(hb))

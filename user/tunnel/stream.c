@@ -176,8 +176,7 @@ static void chan_consumed(struct chan *c, size_t n)
 	if (s->closed)
 		return;
 	h2_stream_consumed(&s->h2, n);
-	if (s->hb->h2.out_n)
-		hbone_flush_later(s->hb);
+	hbone_flush_due(s->hb);
 }
 
 static void chan_reset(struct chan *c)
@@ -271,6 +270,7 @@ static void on_data(void *arg, struct h2_stream *h2s, const uint8_t *p, size_t n
 		stream_batch_flush(t);
 	if (s->closed)
 		return;
+	s->early = s->early || !s->relaying;
 	t->batch = s;
 	t->batch_iov[t->batch_n++] = (struct iovec){ .iov_base = (void *)p, .iov_len = n };
 }
@@ -359,7 +359,11 @@ int tunnel_respond(struct tunnel_stream *s, unsigned status, const char *baggage
 	int r = s->closed ? -EPIPE : h2_stream_respond(&s->h2, status, &h, status != 200);
 
 	s->closed = s->closed || s->h2.st.phase == H2_CLOSED;
-	hbone_flush_later(hb);
+	/* A client that has spoken already waits for what the application says, not for this. */
+	if (status == 200 && r == 0 && s->early)
+		hbone_flush_soon(hb);
+	else
+		hbone_flush_later(hb);
 	if (status == 200) {
 		s->relaying = r == 0;
 		return r;
