@@ -122,7 +122,7 @@ static void data_beyond_a_window_is_an_error_of_its_level(void **state UNUSED)
 	struct owner *o = server_with_streams(&l, 2);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 
 	for (int i = 0; i < 4; i++)
 		put_frame(&in, H2_DATA, 0, 1, zero, i < 3 ? 16384 : 16383);
@@ -148,7 +148,7 @@ static void what_was_consumed_is_given_back_by_halves(void **state UNUSED)
 	struct owner *o = server_with_streams(&l, 1);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 
 	for (int i = 0; i < 3; i++)
 		put_frame(&in, H2_DATA, 0, 1, zero, 16384);
@@ -241,7 +241,7 @@ static void no_stream_begins_after_our_goaway_those_open_go_on(void **state UNUS
 	struct owner *o = server_with_streams(NULL, 1);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 
 	assert_int_equal(h2_conn_goaway(&o->c, H2_NO_ERROR), 0);
 	put_headers(&in, 3, 0, REQ);
@@ -450,7 +450,7 @@ static void owner_move(struct owner *o, struct bytes *wire)
 	struct h2_stream_state streams[ARRAY_LEN(o->streams)] = { 0 };
 	struct h2_conn_state st;
 	struct bytes pending = { 0 };
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	size_t n;
 
 	assert_int_equal(h2_conn_export(&o->c, &st), 0);

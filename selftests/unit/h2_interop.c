@@ -308,7 +308,7 @@ static size_t slice(struct world *w, size_t n)
 static bool peer_round(struct world *w)
 {
 	bool moved = false;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	ssize_t n;
 
 	for (size_t i = 0, k; i < w->to_peer.n; i += k) {

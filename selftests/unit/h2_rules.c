@@ -303,7 +303,7 @@ static bool rule_holds(const struct rule *t, size_t slice)
 	struct owner *o = owner_new(!t->client, NULL);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 	bool ok = true;
 	int r = 0;
 
@@ -424,7 +424,7 @@ static void an_answer_to_all_of_a_request_is_followed_by_no_reset(void **state U
 	struct owner *o = owner_new(true, NULL);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 
 	ops.on_request = refuse_at_once;
 	o->c.ops = &ops;
@@ -515,7 +515,7 @@ static void more_streams_than_allowed_are_refused(void **state UNUSED)
 	struct owner *o = owner_new(true, &l);
 	struct bytes in = { 0 }, out = { 0 };
 	struct h2_frame f;
-	const uint8_t *p;
+	const uint8_t *p = NULL;
 
 	put_hello(&in, true);
 	put_first_request(&in, 1, 0, REQ);
