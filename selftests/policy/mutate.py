@@ -19,7 +19,7 @@ SOURCES = ["user/policy/match.c", "user/policy/rbac.c", "user/policy/explain.c",
            "user/model/policykey.c", "user/model/policies.c", "user/model/policies.h",
            "user/model/postings.c",
            "user/base/ip.c:ip_in_prefix"]
-UNIT = ["policy_rbac", "policy_explain", "model_policies", "model_snap"]
+UNIT = ["policy_rbac", "policy_explain", "model_policies", "model_postings", "model_snap"]
 SWAPS = [
     (r"(?<![=!<>])==(?!=)", ["!="]), (r"!=", ["=="]),
     (r"&&", ["||"]), (r"\|\|", ["&&"]),
@@ -63,20 +63,26 @@ def mutations(path):
                 new = text[:m.start()] + other + text[m.end():]
                 yield {
                     "file": file, "text": new, "line": text.count("\n", 0, m.start()) + 1,
+                    "behind": text[:line_at].rstrip("\n").rpartition("\n")[2].strip(),
                     "was": text[line_at:line_end].strip(),
                     "is": new[line_at:line_end + len(other) - len(m.group())].strip(),
                 }
 
 
 def equivalents(path):
-    """{(file, was, is): reason} of paragraphs "file", "was", "is", "reason..."."""
+    """{(file, behind, was, is): reason} of paragraphs "file", "behind: LINE" where the line alone
+    does not say which, "was", "is", "reason..."."""
     with open(path, encoding="utf-8") as f:
         text = "\n".join(l for l in f.read().split("\n") if not l.startswith("#"))
     out = {}
     for part in text.split("\n\n"):
-        lines = part.strip("\n").split("\n")
-        if len(lines) >= 4:
-            out[tuple(l.strip() for l in lines[:3])] = " ".join(lines[3:])
+        lines = [l.strip() for l in part.strip("\n").split("\n")]
+        if len(lines) > 1 and lines[1].startswith("behind: "):
+            lines[1] = lines[1].removeprefix("behind: ")
+        else:
+            lines.insert(1, "")
+        if len(lines) >= 5:
+            out[tuple(lines[:4])] = " ".join(lines[4:])
     return out
 
 
@@ -153,9 +159,9 @@ def main():
     for m in all_of:
         with open(m["file"], encoding="utf-8") as f:
             original = f.read()
-        key = (m["file"], m["was"], m["is"])
-        if key in known:
-            used.add(key)
+        keys = {(m["file"], behind, m["was"], m["is"]) for behind in ("", m["behind"])}
+        if keys & known.keys():
+            used |= keys & known.keys()
             count["equivalent"] = count.get("equivalent", 0) + 1
             continue
         bench.put(m["file"], m["text"])

@@ -128,7 +128,7 @@ static int directories_change(struct postings *t, const struct postings *from, s
 		const struct posting *was = first_of(from, g[i].rules), *is = first_of(t, g[i].rules);
 
 		if ((i && g[i].rules == g[i - 1].rules) ||
-		    (was && is && was->p == is->p && was->rule == is->rule))
+		    (was && is && was->p == is->p)) /* and so the same rule of it */
 			continue;
 		if (was)
 			r = vec_push(&gone, directory_entry(was, &g[i]));

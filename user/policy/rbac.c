@@ -116,7 +116,7 @@ static const struct policy *first_grouped(const struct lookup *l, const struct r
 		const struct filed_rule *f = &p->filed[firsts->at[i].rule];
 		struct rule_list list = { .ns = firsts->ns, .action = firsts->action };
 
-		if (best && strcmp(best->key, p->key) <= 0)
+		if (best && strcmp(best->key, p->key) <= 0) /* to save time: so would first_in() */
 			break;
 		if (!clause_holds(&p->rules[f->rule].clauses[f->clause], l->f))
 			continue;
