@@ -56,7 +56,7 @@ struct access_log {
 	bool stop, reopen;
 	struct chunk *first, *last; /* what is to be written */
 	struct chunk *spare;
-	size_t lines, bytes;
+	size_t lines, bytes; /* of these, and of those that are being written */
 };
 
 static void count_dropped(struct access_log *a, uint64_t n)
@@ -128,16 +128,23 @@ static void chunks_free(struct chunk *c)
 	}
 }
 
-/* Writes them and keeps one for the next lines. */
+/* Writes them and keeps one for the next lines. What is on its way counts as queued: with a reader
+ * that is stuck, memory must not grow. */
 static void chunks_write(struct access_log *a, struct chunk *c)
 {
 	struct chunk *kept = c;
+	size_t lines = 0, bytes = 0;
 
-	for (; c; c = c->next)
+	for (; c; c = c->next) {
 		chunk_write(a, c);
+		lines += c->lines;
+		bytes += c->n;
+	}
 	if (!kept)
 		return;
 	pthread_mutex_lock(&a->lock);
+	a->lines -= lines;
+	a->bytes -= bytes;
 	c = kept->next;
 	kept->next = NULL;
 	if (!a->spare)
@@ -153,7 +160,6 @@ static struct chunk *chunks_take(struct access_log *a)
 	struct chunk *c = a->first;
 
 	a->first = a->last = NULL;
-	a->bytes = a->lines = 0;
 	return c;
 }
 
