@@ -260,9 +260,11 @@ static void services_drop_old(struct mesh *m)
 
 		if (sn->round == m->round)
 			continue;
-		kern_service_del(m->kern, &sn->key);
+		/* The entry last: it tells the next daemon, if this one is killed here, which slots to
+		 * delete. Without them the kernel refuses, and the service is not there any more. */
 		if (!slots_shared(m, sn))
 			slots_delete(m, sn, 0);
+		kern_service_del(m->kern, &sn->key);
 		m->stats.writes++;
 		hmap_remove(&m->services, n);
 		free(sn->slots);
