@@ -15,16 +15,7 @@ cd "$ROOT/selftests/net" || exit 1
 . ./peers.sh
 
 lab_file() { # with a policy or without
-	cat <<-EOF
-	nodes: [node1, node2]
-	pods:
-	  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
-	  - {name: near, node: node1}
-	  - {name: client, node: node2}
-	  - {name: outsider, node: node2, enrol: false}
-	services:
-	  - {name: server, ports: {80: 9000}, selector: {app: server}}
-	EOF
+	crew
 	[[ $1 != with ]] || cat <<-EOF
 	policies:
 	  - {name: deny, namespace: default, scope: Global, action: Deny, rules: [[[{destinationPorts: [9999]}]]]}

@@ -25,16 +25,7 @@ EOF
 chmod +x "$peers_tmp/weftd"
 LAB_OPTIONS=(--weftd "$peers_tmp/weftd")
 
-lab_up - <<EOF
-nodes: [node1, node2]
-pods:
-  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
-  - {name: near, node: node1}
-  - {name: client, node: node2}
-  - {name: outsider, node: node2, enrol: false}
-services:
-  - {name: server, ports: {80: 9000}, selector: {app: server}}
-EOF
+lab_up - < <(crew)
 ip=$(ip_of server)
 wait_for 5 peer client who server 80
 wait_for 5 peer near who server 80

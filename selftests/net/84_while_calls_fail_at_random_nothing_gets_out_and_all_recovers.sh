@@ -18,15 +18,8 @@ chmod +x "$peers_tmp/weftd"
 LAB_OPTIONS=(--weftd "$peers_tmp/weftd")
 
 lab_file() {
+	crew
 	cat <<-EOF
-	nodes: [node1, node2]
-	pods:
-	  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
-	  - {name: near, node: node1}
-	  - {name: client, node: node2}
-	  - {name: outsider, node: node2, enrol: false}
-	services:
-	  - {name: server, ports: {80: 9000}, selector: {app: server}}
 	policies:
 	  - name: members
 	    namespace: default

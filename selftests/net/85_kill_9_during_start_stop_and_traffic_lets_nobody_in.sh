@@ -8,14 +8,7 @@
 TRIES=${TRIES:-8}
 
 lab_up - <<EOF
-nodes: [node1, node2]
-pods:
-  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
-  - {name: near, node: node1}
-  - {name: client, node: node2}
-  - {name: outsider, node: node2, enrol: false}
-services:
-  - {name: server, ports: {80: 9000}, selector: {app: server}}
+$(crew)
 policies:
   - {name: members, namespace: default, scope: Global, action: Allow, rules: [[[{namespaces: [default]}]]]}
 EOF

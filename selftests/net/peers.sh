@@ -9,6 +9,7 @@
 #   hold_said NAME               what `peer POD who` would have said of it
 #   hold_error NAME              why it broke; hold_end NAME: ends it
 #   serve_in PLACE PORT...       a server there, until the script ends
+#   crew                         beginning of a lab file: a server, two clients, an outsider
 #   ip_of POD [4|6], pid_of NODE, cookie_of NODE POD, pins NODE
 #   paths NODE                   paths of the open connections, one per line
 #   event NODE NAME              counter of the BPF programs, as in `weft drops`
@@ -23,6 +24,19 @@ peers_tmp=$(mktemp -d)
 declare -A hold_in=() hold_out=() hold_pid=() hold_line=()
 hold_count=0
 background=()
+
+crew() {
+	cat <<-EOF
+	nodes: [node1, node2]
+	pods:
+	  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
+	  - {name: near, node: node1}
+	  - {name: client, node: node2}
+	  - {name: outsider, node: node2, enrol: false}
+	services:
+	  - {name: server, ports: {80: 9000}, selector: {app: server}}
+	EOF
+}
 
 peer() {
 	local where=$1
