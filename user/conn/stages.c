@@ -146,11 +146,10 @@ int conn_connect_app(struct conn *c, struct watch *w)
 		.stays_here = true, .mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
 		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
 	};
-	int fd = spoof ? conn_local_replies(c->local) : 0;
+	int fd = -EADDRINUSE, r = spoof ? conn_local_replies(c->local) : 0;
 
-	if (fd < 0)
-		return fd;
-	fd = -EADDRINUSE;
+	if (r < 0)
+		return r;
 	for (int i = 0; i < APP_PORT_TRIES && (fd == -EADDRINUSE || fd == -EADDRNOTAVAIL); i++) {
 		o.from_port = spoof ? app_port(c->w) : 0;
 		fd = tcp_connect(&o);

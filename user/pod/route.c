@@ -30,10 +30,12 @@ static int sysctl_write(const char *path, const char *value)
 	return write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
-static int sysctls_set(void)
+/* In the pod's netns. */
+static int sysctls_set(void *arg)
 {
 	int r = sysctl_write("/proc/sys/net/ipv4/tcp_fwmark_accept", "1");
 
+	(void)arg;
 	if (r == 0)
 		r = sysctl_write("/proc/sys/net/ipv4/fwmark_reflect", "1");
 	if (r == 0)
@@ -45,15 +47,9 @@ static int sysctls_set(void)
 	return r == -ENOENT ? 0 : r; /* a kernel without IPv6 */
 }
 
-static int setup_here(void *arg)
-{
-	(void)arg;
-	return sysctls_set();
-}
-
 int pod_route_setup(int netns_fd, struct errbuf *err)
 {
-	int r = netns_run(netns_fd, setup_here, NULL);
+	int r = netns_run(netns_fd, sysctls_set, NULL);
 
 	return r < 0 ? errbuf_set(err, r, "cannot set sysctls of the pod: %s", log_strerror(r)) : 0;
 }

@@ -365,7 +365,7 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 	enum limit_what what = LIMIT_WRITE;
 	char buf[LINE_MAX_BYTES];
 	struct timespec ts;
-	char *line = NULL;
+	char *line;
 	int n;
 
 	if (!a)
@@ -381,8 +381,7 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 		queue_push(a, buf, (size_t)n);
 		return;
 	}
-	if (n > 0)
-		line = malloc((size_t)n);
+	line = n > 0 ? malloc((size_t)n) : NULL;
 	if (!line) {
 		count_dropped(a, 1);
 		return;
