@@ -174,6 +174,7 @@ static void report_access(struct conn *c)
 	const char *own = c->inbound ? (c->dst ? c->dst->identity : c->local->identity)
 				     : c->local->identity;
 	bool mtls = c->path == WEFT_PATH_HBONE && c->peer_identity;
+	struct rbac_result dry;
 	struct access_rec r = {
 		.inbound = c->inbound, .mutual_tls = mtls, .path = c->path, .reason = c->reason,
 		.src = c->client, .dst = c->chosen, .dialled = c->dialled,
@@ -190,6 +191,7 @@ static void report_access(struct conn *c)
 		r.hbone_addr = authority;
 		r.dst.port = WEFT_PORT_HBONE;
 	}
+	r.dry_run = conn_dry_run(c, &dry) ? &dry : NULL;
 	access_write_any(c->w->sh->access, &r);
 }
 

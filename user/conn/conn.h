@@ -30,6 +30,8 @@ struct tcp_series;
 
 struct conn_worker;
 
+struct rbac_result;
+
 struct conn_shared {
 	struct model *model;
 	struct kern *kern;
@@ -42,6 +44,8 @@ struct conn_shared {
 	uint64_t tunnel_ping_ns;       /* see struct tunnel_opts */
 	uint32_t keepalive_s;
 	_Atomic uint64_t ended[WEFT_PATH_MAX][WEFT_REASON_MAX]; /* relayed connections */
+	/* Verdicts that would be another one with the dry-run policies in force: deny, allow. */
+	_Atomic uint64_t dry_run[2];
 	_Atomic uint64_t opened[WEFT_PATH_MAX];
 	/* All workers, complete before the first listener: accepting hands over to the idlest. */
 	struct conn_worker *worker[CONN_WORKERS_MAX];
@@ -171,5 +175,8 @@ void conn_deadline(struct conn *c, uint64_t ns); /* ends c with TIMEOUT; 0: off 
 bool conn_denied(struct conn *c);
 /* The same for a client that by now has this identity (spiffe://...; NULL: none). */
 bool conn_denied_as(struct conn *c, const char *uri);
+/* Would the verdict of an inbound connection be another one with the dry-run policies in force?
+ * Counts it then, and *ret says which (policy/dryrun.h). */
+bool conn_dry_run(struct conn *c, struct rbac_result *ret);
 /* inbound.c: the tunnel's callbacks of a worker */
 extern const struct tunnel_ops conn_tunnel_ops;

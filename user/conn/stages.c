@@ -8,7 +8,7 @@
 #include "conn/conn.h"
 #include "io/tcp.h"
 #include "kern/kern.h"
-#include "policy/rbac.h"
+#include "policy/dryrun.h"
 #include "report/metric.h"
 #include "weft/abi.h"
 
@@ -164,10 +164,8 @@ int conn_connect_app(struct conn *c, struct watch *w)
 			 c);
 }
 
-bool conn_denied_as(struct conn *c, const char *uri)
+static struct facts facts_of(const struct conn *c, const char *uri)
 {
-	const struct snap *s = model_snap(c->w->sh->model);
-	struct rbac_result res;
 	struct facts f = { .src_ip = c->client.addr, .dst_ip = c->chosen.addr,
 			   .dst_port = c->chosen.port, .dst = c->dst };
 
@@ -176,6 +174,15 @@ bool conn_denied_as(struct conn *c, const char *uri)
 		f.principal = (struct str){ uri + strlen("spiffe://"),
 					    strlen(uri) - strlen("spiffe://") };
 	}
+	return f;
+}
+
+bool conn_denied_as(struct conn *c, const char *uri)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	struct facts f = facts_of(c, uri);
+	struct rbac_result res;
+
 	rbac_check(s, &f, &res);
 	if (res.allow)
 		return false;
@@ -188,4 +195,20 @@ bool conn_denied(struct conn *c)
 	return conn_denied_as(c, c->inbound ? c->peer_identity
 				 : c->src   ? c->src->identity
 					    : NULL);
+}
+
+bool conn_dry_run(struct conn *c, struct rbac_result *ret)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	struct rbac_result now;
+	struct facts f;
+
+	if (!c->inbound || !dryrun_any(s))
+		return false;
+	f = facts_of(c, c->peer_identity);
+	rbac_check(s, &f, &now);
+	if (!dryrun_differs(s, &f, &now, ret))
+		return false;
+	atomic_fetch_add_explicit(&c->w->sh->dry_run[ret->allow], 1, memory_order_relaxed);
+	return true;
 }

@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "daemon/daemon.h"
-#include "policy/rbac.h"
+#include "policy/dryrun.h"
 #include "report/access.h"
 #include "report/drops.h"
 
@@ -24,20 +24,40 @@ static struct weft_addr source_addr(const struct weft_event *e, const struct wor
 	return addr;
 }
 
-/* The kernel knows that it was denied; the evaluator knows by which policy. */
-static void explain(const struct snap *s, const struct access_rec *r, struct rbac_result *ret)
+static bool facts_of(const struct access_rec *r, struct facts *ret)
 {
-	struct facts f;
-
 	/* A plaintext client may have the address of a workload; its identity it has not. */
 	const struct workload *src = r->path == WEFT_PATH_PLAIN ? NULL : r->src_w;
 
-	if ((!src && r->path != WEFT_PATH_PLAIN) || !r->dst_w)
+	if ((!src && r->path != WEFT_PATH_PLAIN) || !r->dst_w || r->path == WEFT_PATH_PASSTHROUGH)
+		return false;
+	rbac_facts_of(src, r->dst_w, r->dst.port, ret);
+	ret->src_ip = r->src.addr;
+	ret->dst_ip = r->dst.addr;
+	return true;
+}
+
+/* The kernel knows whether it was denied; the evaluator knows by which policy, and what dry-run
+ * policies would have changed. res, dry: where that is kept while r is used. */
+static void explain(struct daemon *d, struct access_rec *r, struct rbac_result *res,
+		    struct rbac_result *dry)
+{
+	const struct snap *s = model_snap(d->model);
+	bool denied = r->reason == WEFT_REASON_POLICY_DENIED ||
+		      r->reason == WEFT_REASON_POLICY_CHANGED;
+	struct facts f;
+
+	if ((!denied && !dryrun_any(s)) || !facts_of(r, &f))
 		return;
-	rbac_facts_of(src, r->dst_w, r->dst.port, &f);
-	f.src_ip = r->src.addr;
-	f.dst_ip = r->dst.addr;
-	rbac_check(s, &f, ret);
+	rbac_check(s, &f, res);
+	if (denied) {
+		r->policy = res->policy;
+		r->rule = res->rule;
+	}
+	if (!dryrun_differs(s, &f, res, dry))
+		return;
+	r->dry_run = dry;
+	atomic_fetch_add_explicit(&d->shared.dry_run[dry->allow], 1, memory_order_relaxed);
 }
 
 static void record_drop(struct daemon *d, const struct access_rec *a)
@@ -63,7 +83,7 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 	const struct snap *s = model_snap(d->model);
 	const struct workload *src = snap_workload_by_id(s, e->src);
 	const struct workload *dst = snap_workload_by_id(s, e->dst);
-	struct rbac_result res = { .allow = true, .rule = -1 };
+	struct rbac_result res, dry;
 	struct access_rec r = {
 		.inbound = e->path == WEFT_PATH_PLAIN,
 		.path = e->path,
@@ -83,11 +103,7 @@ void on_kernel_event(void *arg, const struct weft_event *e)
 
 	if (e->kind == WEFT_EVENT_OPENED)
 		return;
-	if (e->reason == WEFT_REASON_POLICY_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED) {
-		explain(s, &r, &res);
-		r.policy = res.policy;
-		r.rule = res.rule;
-	}
+	explain(d, &r, &res, &dry);
 	if (e->kind == WEFT_EVENT_DENIED || e->reason == WEFT_REASON_POLICY_CHANGED)
 		record_drop(d, &r);
 	if (!r.service && dst)

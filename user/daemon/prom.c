@@ -305,6 +305,16 @@ static void count_mesh(struct daemon *d, struct mesh_count *ret)
 	}
 }
 
+static void write_dry_run(struct daemon *d, struct prom *w)
+{
+	family(w, "weft_policy_dry_run", PROM_COUNTER,
+	       "connections that would have this other verdict with the dry-run policies in force");
+	sample(w, "weft_policy_dry_run", PROM_COUNTER, "verdict", "deny",
+	       (double)d->shared.dry_run[false]);
+	sample(w, "weft_policy_dry_run", PROM_COUNTER, "verdict", "allow",
+	       (double)d->shared.dry_run[true]);
+}
+
 static void write_daemon(struct daemon *d, struct prom *w)
 {
 	struct mesh_count mesh = { 0 };
@@ -332,6 +342,7 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	one(w, "weft_enforce_seconds", PROM_GAUGE,
 	    "until every live connection had felt the last change of mesh or pods",
 	    (double)d->enforce_ns / 1e9);
+	write_dry_run(d, w);
 	one(w, "weft_access_log_suppressed", PROM_COUNTER,
 	    "refused connections without a line of their own, see suppressed= in the log",
 	    (double)access_suppressed_any(d->access));

@@ -68,10 +68,15 @@ static int file_policy(struct filing *f, struct policy *p)
 
 	if (r == 0)
 		r = vec_push(&f->list, (struct posting){ name_hash(str_of(p->key)), p, 0, true });
+	if (p->dry_run && p->action != ACTION_NONE)
+		f->of->n_dry_run += f->sign;
 	if (r < 0 || p->scope == SCOPE_WORKLOAD)
 		return r;
 	r = vec_push(&f->list,
 		     (struct posting){ key_hash(ns, ACTION_ALLOW, KEY_BOUND, 0), p, 0, false });
+	if (r == 0 && p->dry_run && p->action != ACTION_NONE)
+		r = vec_push(&f->list, (struct posting){ key_hash(ns, p->action, KEY_DRY_RUN, 0), p,
+							 0, false });
 	if (r < 0 || !policy_decides(p))
 		return r;
 	if (p->action == ACTION_ALLOW)
@@ -273,6 +278,7 @@ int policies_replace(const struct policies *from, struct str key, struct policy 
 		*out++ = p;
 	memcpy(out, from->all + at + there, (from->n - at - there) * sizeof(*out));
 	s->n = from->n - there + (p != NULL);
+	s->n_dry_run = from->n_dry_run;
 	memcpy(s->filed, from->filed, sizeof(s->filed));
 	memcpy(s->grouped, from->grouped, sizeof(s->grouped));
 	postings_share(&s->table, &from->table);

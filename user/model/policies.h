@@ -18,6 +18,7 @@ struct policies {
 	/* How many rules are filed under a kind, to skip kinds that nobody uses:
 	 * [0 whole mesh, 1 any namespace]; grouped: of them those in groups. */
 	uint32_t filed[2][2][KEY_KINDS], grouped[2][2][KEY_KINDS];
+	uint32_t n_dry_run; /* policies of any scope, those without an action left out */
 };
 
 /* Takes references on the policies; their keys are set. -EEXIST with the name in err if a key

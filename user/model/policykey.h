@@ -18,6 +18,7 @@ enum policy_key {
 	KEY_NAME,  /* the policy itself, by its key */
 	KEY_BOUND, /* all policies of a scope */
 	KEY_ALLOW, /* those of them that allow, and decide */
+	KEY_DRY_RUN, /* those that would, were they no dry run */
 	KEY_DIRECTORY, /* the first rule of each group of a list */
 	KEY_ANY,
 	KEY_PRINCIPAL,

@@ -4,7 +4,8 @@
  * Access log: one line per connection on every path, in the key order that Kiali and ztunnel
  * users know: src.addr src.workload src.namespace src.identity src.cluster dst.addr
  * dst.hbone_addr dst.service dst.workload dst.namespace dst.identity dst.cluster direction
- * bytes_sent bytes_recv duration [path] [policy [rule]] [error]. Text:
+ * bytes_sent bytes_recv duration [path] [policy [rule]] [dry_run [dry_run_policy [dry_run_rule]]]
+ * [error]. Text:
  * "<RFC3339 us>\t<info|error|warn>\taccess\tconnection complete\tk=v k=v ...". JSON on wish.
  * Refused connections of one source to one destination and port: ten lines within five seconds,
  * then one with suppressed=N, the number of further ones, when the five seconds are over.
@@ -19,6 +20,7 @@
 #include "weft/flow.h"
 #include "weft/reason.h"
 #include "model/types.h"
+#include "policy/rbac.h"
 
 struct access_rec {
 	bool inbound; /* direction, seen from the local pod */
@@ -35,6 +37,9 @@ struct access_rec {
 	uint64_t duration_ns;
 	const char *policy; /* name of the deciding policy; NULL or "" */
 	int rule;     /* index of its rule that decided, -1 none; looked at with policy only */
+	/* What the verdict would be with the dry-run policies in force, if another one: allow or
+	 * deny, and by which policy and rule of it. NULL: the same one, or not looked at. */
+	const struct rbac_result *dry_run;
 	const char *detail; /* sentence behind the reason's token; NULL */
 };
 

@@ -331,6 +331,17 @@ static bool was_rewritten(const struct access_rec *r)
 	       (r->dialled.port != r->dst.port || !ip_eq(&r->dialled.addr, &r->dst.addr));
 }
 
+/* Only where the verdict would be another one: no such key, no effect. */
+static void put_dry_run(struct out *o, const struct rbac_result *dry)
+{
+	if (!dry)
+		return;
+	field_text(o, KEY("dry_run"), dry->allow ? "allow" : "deny");
+	field_text(o, KEY("dry_run_policy"), dry->policy);
+	if (dry->rule >= 0)
+		field_u64(o, KEY("dry_run_rule"), (uint64_t)dry->rule);
+}
+
 /* error="<token>: <sentence>": readers that split at spaces keep the token. */
 static void put_error(struct out *o, const struct access_rec *r)
 {
@@ -364,6 +375,7 @@ int access_format(char *buf, size_t cap, const struct access_rec *r, bool json, 
 	field_text(&o, KEY("policy"), r->policy);
 	if (r->policy && r->policy[0] && r->rule >= 0)
 		field_u64(&o, KEY("rule"), (uint64_t)r->rule);
+	put_dry_run(&o, r->dry_run);
 	put_error(&o, r);
 	put(&o, json ? "}\n" : "\n", json ? 2 : 1);
 	*o.at = '\0';
