@@ -77,6 +77,9 @@ void kern_service_each(struct kern *k,
 		       void *arg);
 int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v);
 int kern_slot_del(struct kern *k, const struct weft_slot_key *key);
+/* fn may not delete. */
+void kern_slot_each(struct kern *k, void (*fn)(void *arg, const struct weft_slot_key *key),
+		    void *arg);
 
 /* Verdicts. kern_epoch_bump makes every cached verdict a miss. */
 int kern_verdict_set_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port, bool allow);

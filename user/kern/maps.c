@@ -148,6 +148,28 @@ int kern_slot_del(struct kern *k, const struct weft_slot_key *key)
 	return map_delete(MAP_FD(k, weft_slots), key);
 }
 
+struct slot_walk {
+	void (*fn)(void *arg, const struct weft_slot_key *key);
+	void *arg;
+};
+
+static void on_slot(void *arg, const void *key, const void *value)
+{
+	const struct slot_walk *w = arg;
+
+	(void)value;
+	w->fn(w->arg, key);
+}
+
+void kern_slot_each(struct kern *k, void (*fn)(void *arg, const struct weft_slot_key *key), void *arg)
+{
+	struct slot_walk w = { fn, arg };
+	struct weft_slot_key key, next;
+	struct weft_slot value;
+
+	map_walk(MAP_FD(k, weft_slots), &key, &next, sizeof(key), &value, 1u << 24, on_slot, &w);
+}
+
 uint32_t kern_epoch_any(struct kern *k)
 {
 	struct weft_state s = { 0 };

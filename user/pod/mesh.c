@@ -169,11 +169,6 @@ static struct svc_node *svc_get(struct mesh *m, const struct weft_svc_key *key)
 	return sn;
 }
 
-static uint32_t slot_bit(const struct weft_svc_key *key)
-{
-	return ip_is_v4(&key->vip) ? 0 : WEFT_SLOT_V6;
-}
-
 static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id, const struct lb_choice *c,
 			size_t n)
 {
@@ -362,6 +357,7 @@ int mesh_new(struct kern *k, struct model *model, struct pods *pods, struct loop
 	m->node = node;
 	kern_addr_each(k, adopt_addr, m);
 	kern_service_each(k, adopt_service, m);
+	mesh_orphans_drop(m);
 	*ret = m;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include "weft/svc.h"
 #include "weft/wld.h"
 #include "base/hmap.h"
+#include "base/ip.h"
 #include "io/loop.h"
 #include "pod/mesh.h"
 
@@ -23,6 +24,12 @@ struct svc_node {
 	uint32_t round;
 };
 
+/* Which family's slots an entry shows (weft/svc.h). */
+static inline uint32_t slot_bit(const struct weft_svc_key *key)
+{
+	return ip_is_v4(&key->vip) ? 0 : WEFT_SLOT_V6;
+}
+
 struct mesh {
 	struct kern *kern;
 	struct model *model;
@@ -34,3 +41,6 @@ struct mesh {
 	uint32_t round;
 	struct mesh_stats stats;
 };
+
+/* mesh_orphans.c: deletes the slots that no entry in m->services shows. Before the first sync. */
+void mesh_orphans_drop(struct mesh *m);
