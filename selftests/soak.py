@@ -26,8 +26,8 @@ for column, noise in NOISE.items():
         ys = [float(r[column]) for r in mine]
         at = len(xs) // 5
         if len(xs) - at < 5:
-            print("too few samples")
-            sys.exit(1)
+            print("too few samples to judge by: a run takes at least HOURS=0.05")
+            sys.exit(2)
         up, mean = rise(xs[at:], ys[at:])
         grows = up > max(noise, mean / 20)
         bad |= grows

@@ -67,4 +67,9 @@ expect_eq "$(pid_of node1) $(pid_of node2)" "${first[*]}" "the same daemons"
 for node in node1 node2; do
 	echo "$node: $(weft_json $node status | jq -c '{uptime_s, connections}')"
 done
-/usr/bin/python3 "$ROOT/selftests/soak.py" "$OUT/samples.csv" "$OUT" || fail "something grows"
+/usr/bin/python3 "$ROOT/selftests/soak.py" "$OUT/samples.csv" "$OUT"
+case $? in
+0) ;;
+1) fail "something grows" ;;
+*) fail "nothing can be said of this run" ;;
+esac
