@@ -52,7 +52,7 @@ def bpf(command, path=b""):
 
 
 def mount_bpffs():
-    if libc.mount(b"none", b"/mnt", b"bpf", 0, None) < 0:
+    if libc.mount(b"none", b"/sys/fs/bpf", b"bpf", 0, None) < 0:
         raise OSError(ctypes.get_errno(), "mount")
 
 

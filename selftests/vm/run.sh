@@ -20,7 +20,7 @@ out=$O/vm/$kernel
 . selftests/vm/scenarios
 VM_NET=${VM_NET:-$vm_scenarios}
 VM_STAGES=${VM_STAGES:-unit,bpf,net}
-VM_TIMEOUT=${VM_TIMEOUT:-1500}
+VM_TIMEOUT=${VM_TIMEOUT:-2400}
 machine=(-accel "tcg,thread=multi" -smp 2)
 if [ "$VM_STAGES" = cost ]; then
 	machine=(-accel tcg -icount "shift=0,sleep=off" -smp 1)
