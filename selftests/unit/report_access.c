@@ -140,6 +140,25 @@ static void an_error_starts_with_one_word_that_survives_a_split(void **state)
 	assert_non_null(strstr(line_of(&r, false), "error=\"policy_denied: because of \\\"x\\\"\""));
 }
 
+static void a_dry_run_that_changes_the_verdict_stands_behind_the_policy(void **state)
+{
+	struct rbac_result dry = { .allow = true, .policy = "demo/next", .rule = 1 };
+	struct access_rec r = full_rec();
+
+	(void)state;
+	r.reason = WEFT_REASON_POLICY_DENIED;
+	r.policy = "demo/only-client";
+	r.rule = -1;
+	r.dry_run = &dry;
+	assert_non_null(strstr(line_of(&r, false),
+			       " policy=\"demo/only-client\" dry_run=\"allow\" "
+			       "dry_run_policy=\"demo/next\" dry_run_rule=1 error="));
+	assert_non_null(strstr(line_of(&r, true), ",\"dry_run\":\"allow\",\"dry_run_policy\":"
+						  "\"demo/next\",\"dry_run_rule\":1,\"error\":"));
+	dry = (struct rbac_result){ .rule = -1 };
+	assert_non_null(strstr(line_of(&r, false), " dry_run=\"deny\" error="));
+}
+
 static void an_early_refusal_is_a_warning_without_counts(void **state)
 {
 	struct access_rec r = full_rec();
@@ -390,6 +409,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_known_is_left_out),
 		cmocka_unit_test(identities_are_shown_only_with_mutual_tls),
 		cmocka_unit_test(an_error_starts_with_one_word_that_survives_a_split),
+		cmocka_unit_test(a_dry_run_that_changes_the_verdict_stands_behind_the_policy),
 		cmocka_unit_test(an_early_refusal_is_a_warning_without_counts),
 		cmocka_unit_test(a_stranger_cannot_start_a_new_key_or_line),
 		cmocka_unit_test(every_byte_is_escaped_wherever_it_stands),
