@@ -25,8 +25,12 @@ shown_serial() {
 	/usr/bin/python3 -S -c 'import sys; print(int(sys.argv[1], 16))' "${hex#serial=}"
 }
 
+# A renewal may come between the question and the answer.
 shows_current() {
-	[[ $(shown_serial) == "$(cert node1 web .serial)" ]]
+	local before shown
+	before=$(cert node1 web .serial)
+	shown=$(shown_serial) || return
+	[[ $shown == "$before" || $shown == "$(cert node1 web .serial)" ]]
 }
 
 # ---- the CA
@@ -55,7 +59,7 @@ hold_ok near
 hold_ok far
 (($(cert node1 web .not_after_s) > end)) || fail "the certificate did not change"
 [[ $(cert node1 web .serial) != "$serial" ]] || fail "the serial did not change"
-wait_for 5 shows_current
+wait_for 15 shows_current
 expect_eq "$(says far web.shop 80)" ok "new connection"
 weft_on node1 certs | grep -q 'sa/web.*ready' || fail "weft certs: $(weft_on node1 certs)"
 
