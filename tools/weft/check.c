@@ -72,6 +72,7 @@ static void daemon_says(struct check *c, const json_t *status)
 {
 	const json_t *mesh = json_object_get(status, "mesh"), *one;
 	const json_t *certs = json_object_get(status, "certificates");
+	const json_t *pins = json_object_get(status, "pins");
 	const json_t *pending = json_object_get(status, "pending");
 	size_t i;
 
@@ -88,6 +89,10 @@ static void daemon_says(struct check *c, const json_t *status)
 	else
 		check_line(c, "mesh_file", CHECK_OK, "%s, %.0f workloads", get_text(mesh, "path"),
 			   get_num(mesh, "workloads"));
+	if (get_text(pins, "error")[0])
+		check_line(c, "pins", CHECK_FAIL, "%s", get_text(pins, "error"));
+	else
+		check_line(c, "pins", CHECK_OK, "%s", get_text(pins, "path"));
 	if (get_num(certs, "failed") > 0)
 		check_line(c, "certificates", CHECK_FAIL, "%.0f failed: weft certs says why",
 			   get_num(certs, "failed"));

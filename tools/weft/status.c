@@ -189,6 +189,7 @@ static void print_kernel(const struct page *p)
 {
 	const json_t *uplink = json_object_get(p->reply, "uplink");
 	const json_t *cache = json_object_get(p->reply, "cache");
+	const json_t *pins = json_object_get(p->reply, "pins");
 	double hits = get_num(cache, "hits"), all = hits + get_num(cache, "misses");
 
 	print_label(p, "Same node");
@@ -204,6 +205,11 @@ static void print_kernel(const struct page *p)
 		printf(")");
 	}
 	printf("\n");
+	if (get_text(pins, "error")[0]) {
+		print_label(p, "Pins");
+		print_in(p, COLOUR_RED, get_text(pins, "error"));
+		printf("\n");
+	}
 	print_label(p, "Verdicts");
 	printf("epoch %.0f", get_num(cache, "epoch"));
 	if (all > 0)

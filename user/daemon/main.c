@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * weftd: options, limits, signals, the control loop. What it is made of stands in wire.c.
- *   SIGTERM  end: enrolled pods fail closed, hooks stay; relayed connections have the time of the
- *            option drain to end, then, or at a second signal, they are reset
- *   SIGINT   the same at once
- *   SIGHUP   reopen the access log, read the mesh file again or connect to istiod again
+ *   SIGTERM, SIGINT  end: connections are reset, enrolled pods fail closed, hooks stay
+ *   SIGHUP           reopen the access log, read the mesh file again or connect to istiod again
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,10 +43,6 @@ static void on_signal(void *arg, uint32_t events)
 				feed_file_reload(d->feed);
 			if (d->istiod.xds)
 				xds_reconnect(d->istiod.xds);
-			continue;
-		}
-		if (si.ssi_signo == SIGTERM && d->opts.drain_ns && !d->drain_until_ns) {
-			drain_begin(d, "SIGTERM");
 			continue;
 		}
 		log_info("signal %u, stopping", si.ssi_signo);
@@ -99,6 +93,7 @@ static void on_start(void *arg)
 	log_info("weftd %s on node %s: %u workers, records by %s", WEFT_VERSION, d->opts.node,
 		 d->n_workers, record_engine());
 	daemon_trim_later(d);
+	daemon_pins_watch(d);
 }
 
 /* Two daemons would take each other's hooks and pods away; the lock goes with the process. */

@@ -343,6 +343,8 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	    "until every live connection had felt the last change of mesh or pods",
 	    (double)d->enforce_ns / 1e9);
 	write_dry_run(d, w);
+	one(w, "weft_pins_missing", PROM_GAUGE,
+	    "1: what keeps pods closed without weftd is not there", d->pins_error.text[0] != '\0');
 	one(w, "weft_access_log_suppressed", PROM_COUNTER,
 	    "refused connections without a line of their own, see suppressed= in the log",
 	    (double)access_suppressed_any(d->access));

@@ -176,6 +176,9 @@ json_t *views_status(struct daemon *d)
 	json_object_set_new(j, "uplink", json_pack("{s:s, s:s, s:s}", "name", d->uplink, "guard",
 						   guard[d->opts.uplink_guard], "mode",
 						   kern_uplink_text(d->kern)));
+	json_object_set_new(j, "pins",
+			    json_pack("{s:o, s:o}", "path", view_text(kern_pin_dir(d->kern)),
+				      "error", view_text(d->pins_error.text)));
 	json_object_set_new(j, "mesh", status_mesh(d));
 	pods_each(d->pods, count_pod, &pods);
 	set_int(j, "pods", pods);

@@ -38,6 +38,10 @@ void kern_close(struct kern **k);
 /* Removes all pins below pin_dir: everything is detached. */
 int kern_unpin_all(const char *pin_dir);
 
+/* Pins again what somebody unpinned or unmounted. 0: nothing is missing; > 0: something was, and is
+ * there again; -errno: something is, and err says what to do. */
+int kern_pins_keep(struct kern *k, struct errbuf *err);
+
 /* Pods. The order that leaves no gap is the caller's business (pod/enrol.c). */
 int kern_pod_set(struct kern *k, uint64_t cookie, const struct weft_pod *pod);
 int kern_pod_del(struct kern *k, uint64_t cookie);

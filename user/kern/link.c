@@ -68,6 +68,8 @@ int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char 
 			bpf_link__destroy(link);
 			return r;
 		}
+		if (k->alone)
+			kern_stale_detach(link);
 	}
 	r = vec_push(&k->links, (struct kern_link){ .path = path, .link = link });
 	if (r < 0) {

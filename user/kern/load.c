@@ -8,12 +8,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
-#include <linux/magic.h>
 #include <xdp/libxdp.h>
 
 #include "weft/abi.h"
@@ -55,65 +52,6 @@ __attribute__((format(printf, 2, 0))) static int on_libxdp(enum libxdp_print_lev
 	line[strcspn(line, "\n")] = '\0';
 	log_debug("libxdp: %s", line);
 	return 0;
-}
-
-static int mkdir_p(const char *path)
-{
-	_free_ char *p = str_dup(str_of(path));
-
-	if (!p)
-		return -ENOMEM;
-	for (char *s = p + 1; *s; s++) {
-		if (*s != '/')
-			continue;
-		*s = '\0';
-		if (mkdir(p, 0700) < 0 && errno != EEXIST)
-			return -errno;
-		*s = '/';
-	}
-	return mkdir(p, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int bpffs_ensure(struct errbuf *err)
-{
-	struct statfs fs;
-
-	if (statfs("/sys/fs/bpf", &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC)
-		return 0;
-	if (mount("bpf", "/sys/fs/bpf", "bpf", 0, "mode=0700") < 0)
-		return errbuf_set(err, -errno, "no bpffs at /sys/fs/bpf and mounting one failed: %s",
-				  log_strerror(-errno));
-	return 0;
-}
-
-/* A second daemon would take the first one's hooks and tables for leftovers of a dead one. */
-static int pins_lock(struct kern *k, const char *pin_dir, struct errbuf *err)
-{
-	own_close(&k->lock_fd);
-	k->lock_fd = open(pin_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->lock_fd < 0)
-		return errbuf_set(err, -errno, "pin_dir: cannot open %s: %s", pin_dir,
-				  log_strerror(-errno));
-	if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0)
-		return errbuf_set(err, -errno, "pin_dir: %s: %s", pin_dir,
-				  errno == EWOULDBLOCK ? "another weftd uses it"
-						       : log_strerror(-errno));
-	return 0;
-}
-
-static int pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err)
-{
-	int r = bpffs_ensure(err);
-
-	if (r < 0)
-		return r;
-	k->pin_dir = str_printf("%s/v%d", pin_dir, WEFT_ABI_VERSION);
-	if (!k->pin_dir)
-		return -ENOMEM;
-	r = mkdir_p(k->pin_dir);
-	if (r < 0)
-		return errbuf_set(err, r, "cannot make %s: %s", k->pin_dir, log_strerror(r));
-	return pins_lock(k, pin_dir, err);
 }
 
 static int maps_set_pins(struct kern *k)
@@ -166,9 +104,9 @@ static bool cgroup_good(const struct bpf_link_info *info, const void *arg)
 
 static int cgroup_hooks_attach(struct kern *k, const char *cgroup, struct errbuf *err)
 {
-	_close_ int fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct link_how how = { .attach = cgroup_attach, .still_good = cgroup_good,
-				      .arg = &fd };
+	const struct link_how how = { .attach = cgroup_attach,
+				      .still_good = cgroup_good,
+				      .arg = &k->cgroup_fd };
 	/* The reading side first: once connect4/6 steer, all they rely on is there. */
 	const struct bpf_program *progs[] = {
 		k->skel->progs.weft_sockops,  k->skel->progs.weft_getpeer4,
@@ -176,9 +114,13 @@ static int cgroup_hooks_attach(struct kern *k, const char *cgroup, struct errbuf
 		k->skel->progs.weft_connect6,
 	};
 
-	if (fd < 0)
+	k->cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (k->cgroup_fd < 0)
 		return errbuf_set(err, -errno, "cgroup: cannot open %s: %s", cgroup,
 				  log_strerror(-errno));
+	k->alone = flock(k->cgroup_fd, LOCK_EX | LOCK_NB) == 0;
+	if (!k->alone)
+		log_warn("cgroup: %s: another weftd has its hooks there", cgroup);
 	for (size_t i = 0; i < ARRAY_LEN(progs); i++) {
 		char name[64];
 		int r;
@@ -249,9 +191,7 @@ static int load_or_replace(struct kern *k, const struct kern_opts *o, struct err
 		weft__destroy(k->skel);
 		k->skel = NULL;
 		kern_unpin_all(o->pin_dir);
-		r = mkdir_p(k->pin_dir);
-		if (r == 0)
-			r = pins_lock(k, o->pin_dir, err);
+		r = kern_pins_prepare(k, o->pin_dir, err);
 		if (r == 0)
 			r = skel_open(k, o);
 	}
@@ -271,11 +211,12 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 		return -ENOMEM;
 	k->stats_fd = -1;
 	k->lock_fd = -1;
+	k->cgroup_fd = -1;
 	/* FIXME: only kernels before 5.11 count BPF memory here; drop when 5.15 is the baseline. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	libbpf_set_print(on_libbpf);
 	libxdp_set_print(on_libxdp);
-	r = pins_prepare(k, o->pin_dir, err);
+	r = kern_pins_prepare(k, o->pin_dir, err);
 	if (r == 0)
 		r = load_or_replace(k, o, err);
 	if (r == 0) {
@@ -316,8 +257,10 @@ void kern_close(struct kern **kp)
 	if (k->stats_fd >= 0)
 		close(k->stats_fd);
 	own_close(&k->lock_fd);
+	own_close(&k->cgroup_fd);
 	xdp_program__close(k->xdp); /* it stays attached */
 	weft__destroy(k->skel);
+	free(k->pin_root);
 	free(k->pin_dir);
 	free(k);
 }

@@ -19,7 +19,7 @@ struct kern_link {
 
 struct kern {
 	struct weft *skel;
-	char *pin_dir; /* with /v<ABI> */
+	char *pin_root, *pin_dir; /* the latter with /v<ABI> */
 	VEC(struct kern_link) links;
 	struct ring_buffer *ring;
 	struct watch ring_watch;
@@ -29,12 +29,18 @@ struct kern {
 	int stats_fd;
 	bool has_tcx;
 	int lock_fd; /* of the folder of pins: one daemon at a time */
+	int cgroup_fd; /* the hooks' */
+	bool alone; /* cgroup_fd is locked: no other weftd has hooks there */
 	uint32_t uplink_ifindex;
 	enum uplink_mode uplink_mode;
 	struct xdp_program *xdp;
 	bool xdp_dispatcher;
 	int fd_origdst, fd_own, fd_verdicts, fd_state; /* of the skeleton, for the _any calls */
 };
+
+/* pins.c: makes and locks the folder of pins, mounts a bpffs if there is none. Fills pin_root,
+ * pin_dir and lock_fd. */
+int kern_pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err);
 
 /* Attaches prog by attach() and pins the link under name; a link that is pinned there already
  * is updated in place if still_good() says that it hangs where it should. */
@@ -46,6 +52,8 @@ struct link_how {
 int kern_link_ensure(struct kern *k, const struct bpf_program *prog, const char *name,
 		     const struct link_how *how);
 struct kern_link *kern_link_find(struct kern *k, const char *path);
+/* Detaches what another daemon, which must be dead, left of this link's program at this link's place. */
+void kern_stale_detach(const struct bpf_link *link);
 /* Detaches and unpins, also what an earlier daemon left. */
 void kern_link_drop(struct kern *k, const char *name);
 
