@@ -190,6 +190,9 @@ static void waypoints_are_kept_as_text(void **state)
 		{ "10.0.0.1:15008", "10.0.0.1:15008" },
 		{ "{destination: ns/wp, hboneMtlsPort: 15009}", "ns/wp:15009" },
 		{ "{destination: net/10.0.0.1}", "net/10.0.0.1:15008" },
+		{ "'fd00::1'", "fd00::1" },
+		{ "{destination: 'fd00::1', hboneMtlsPort: 15009}", "[fd00::1]:15009" },
+		{ "{destination: net/fd00::1}", "net/[fd00::1]:15008" },
 	};
 
 	(void)state;
@@ -201,6 +204,23 @@ static void waypoints_are_kept_as_text(void **state)
 		decode(text, &in);
 		assert_string_equal(in.workload[0]->waypoint, rows[i].text);
 	}
+}
+
+static void weighted_waypoints_have_a_destination_and_a_weight(void **state)
+{
+	_input_ struct model_input in = { 0 };
+	const struct service *s;
+
+	(void)state;
+	decode("services:\n- {name: s, namespace: a, hostname: h, weightedWaypoints: ["
+	       "{destination: a/w, weight: 3}, {destination: {destination: b/x, hboneMtlsPort: 9}}]}",
+	       &in);
+	s = in.service[0];
+	assert_int_equal(s->n_weighted, 2);
+	assert_string_equal(s->weighted[0].text, "a/w");
+	assert_int_equal(s->weighted[0].weight, 3);
+	assert_string_equal(s->weighted[1].text, "b/x:9");
+	assert_int_equal(s->weighted[1].weight, 0);
 }
 
 static void string_matches_have_a_long_and_a_short_form(void **state)
@@ -295,7 +315,6 @@ static void keys_of_ztunnel_without_a_meaning_here_are_accepted(void **state)
 	       "  hostname: h\n"
 	       "  cidrVips: []\n"
 	       "  endpoints: {}\n"
-	       "  weightedWaypoints: []\n"
 	       "  visibility: Public\n",
 	       &in);
 	assert_int_equal(in.n_services, 1);
@@ -347,6 +366,10 @@ static const struct {
 	{ W "serviceAccount: a/b}",
 	  "workloads[0]: 'spiffe://cluster.local/ns/a/sa/a/b' is no SPIFFE id" },
 	{ W "trustDomain: UPPER}", "is no SPIFFE id" },
+	{ W "waypoint: nobody}", "workloads[0].waypoint: must be 'namespace/hostname' or an address" },
+	{ W "waypoint: a/b/c}", "workloads[0].waypoint: must be 'namespace/hostname' or an address" },
+	{ S "weightedWaypoints: [{weight: 1}]}",
+	  "services[0].weightedWaypoints[0]: 'destination' is missing" },
 	{ W "waypoint: {hboneMtlsPort: 1}}", "workloads[0].waypoint: 'destination' is missing" },
 	{ W "waypoint: {destination: a/b, hboneMtlsPort: 0}}",
 	  "workloads[0].waypoint.hboneMtlsPort: '0' is not" },
@@ -468,6 +491,7 @@ int main(void)
 		cmocka_unit_test(json_is_yaml_too),
 		cmocka_unit_test(load_balancers_and_families_are_read),
 		cmocka_unit_test(waypoints_are_kept_as_text),
+		cmocka_unit_test(weighted_waypoints_have_a_destination_and_a_weight),
 		cmocka_unit_test(string_matches_have_a_long_and_a_short_form),
 		cmocka_unit_test(all_conditions_of_a_match_are_read),
 		cmocka_unit_test(keys_of_ztunnel_without_a_meaning_here_are_accepted),

@@ -314,6 +314,91 @@ static void a_service_has_all_that_the_model_knows(void **state)
 	xds_object_put(&o);
 }
 
+/* A GatewayAddress by name (ip NULL) or by the address 10.0.0.ip. */
+static void put_gateway(struct pb_writer *w, uint32_t field, const char *host, const uint8_t *ip,
+			unsigned port)
+{
+	size_t mark = pb_begin(w, field), inner = pb_begin(w, host ? 1 : 2);
+
+	if (host) {
+		pb_put_text(w, 1, "shop");
+		pb_put_text(w, 2, host);
+	} else {
+		pb_put_text(w, 1, "net");
+		pb_put_bytes(w, 2, (struct str){ (const char *)ip, 16 });
+	}
+	pb_end(w, inner);
+	if (port)
+		pb_put_u64(w, 3, port);
+	pb_end(w, mark);
+}
+
+static const uint8_t six[16] = { 0xfd, [15] = 7 };
+
+static void waypoints_are_kept_as_the_mesh_file_writes_them(void **state)
+{
+	struct xds_decoder *d = decoder(state);
+	struct pb_writer w = { 0 };
+	struct xds_object o = { 0 };
+	struct errbuf err;
+	size_t mark;
+
+	minimal(&w);
+	put_gateway(&w, 8, NULL, six, 15009);
+	assert_int_equal(address(d, &w, 1, &err, &o), 0);
+	assert_string_equal(o.workload->waypoint, "net/[fd00::7]:15009");
+	workload_put(&o.workload);
+
+	pb_put_text(&w, 2, "shop");
+	pb_put_text(&w, 3, "web.shop");
+	put_gateway(&w, 7, "wp.shop", NULL, 0);
+	mark = pb_begin(&w, 13);
+	put_gateway(&w, 1, "canary.shop", NULL, 15008);
+	pb_put_u64(&w, 2, 10);
+	pb_end(&w, mark);
+	assert_int_equal(address(d, &w, 2, &err, &o), 0);
+	assert_string_equal(o.service->waypoint, "shop/wp.shop:15008");
+	assert_int_equal(o.service->n_weighted, 1);
+	assert_string_equal(o.service->weighted[0].text, "shop/canary.shop:15008");
+	assert_int_equal(o.service->weighted[0].weight, 10);
+	service_put(&o.service);
+}
+
+/* Taken as "none", they would let traffic around the waypoint. */
+static void a_waypoint_without_a_destination_is_refused(void **state)
+{
+	struct xds_decoder *d = decoder(state);
+	struct pb_writer w = { 0 };
+	struct xds_object o = { 0 };
+	struct errbuf err;
+	size_t mark;
+
+	minimal(&w);
+	mark = pb_begin(&w, 8);
+	pb_put_u64(&w, 3, 15008);
+	pb_end(&w, mark);
+	assert_int_equal(address(d, &w, 1, &err, &o), -EINVAL);
+	assert_non_null(strstr(err.text, "no destination"));
+
+	pb_put_text(&w, 2, "shop");
+	pb_put_text(&w, 3, "web.shop");
+	mark = pb_begin(&w, 13);
+	pb_put_u64(&w, 2, 10);
+	pb_end(&w, mark);
+	assert_int_equal(address(d, &w, 2, &err, &o), -EINVAL);
+	assert_non_null(strstr(err.text, "a weighted waypoint has no destination"));
+
+	pb_put_text(&w, 2, "shop");
+	pb_put_text(&w, 3, "web.shop");
+	for (int i = 0; i < 65; i++) {
+		mark = pb_begin(&w, 13);
+		put_gateway(&w, 1, "wp", NULL, 0);
+		pb_end(&w, mark);
+	}
+	assert_int_equal(address(d, &w, 2, &err, &o), -EINVAL);
+	assert_non_null(strstr(err.text, "more than 64 weighted waypoints"));
+}
+
 static void an_address_is_one_of_the_two(void **state)
 {
 	struct errbuf err = { 0 };
@@ -502,6 +587,8 @@ int main(void)
 		TEST(addresses_of_another_network_are_not_ours),
 		TEST(workloads_that_cannot_be_kept_are_refused_with_the_reason),
 		TEST(a_service_has_all_that_the_model_knows),
+		TEST(waypoints_are_kept_as_the_mesh_file_writes_them),
+		TEST(a_waypoint_without_a_destination_is_refused),
 		TEST(an_address_is_one_of_the_two),
 		TEST(a_policy_keeps_every_condition),
 		TEST(a_policy_without_rules_or_with_an_empty_match_is_what_it_says),

@@ -15,6 +15,7 @@
 #include "codec/spiffe.h"
 #include "feed/file.h"
 #include "feed/manifest.h"
+#include "model/gateway.h"
 
 #define DEFAULT_SERVICE_ACCOUNT STR("default")
 
@@ -33,10 +34,11 @@ static const struct field item_pair = { .read = read_pair };
 static int waypoint_text(struct decode *d, const struct at *at, const struct yaml *y, struct str *ret)
 {
 	int r = decode_scalar(d, at, y, ret);
+	struct gateway_ref ref;
 
 	if (r < 0)
 		return r;
-	if (ret->n == 0 || memchr(ret->p, ' ', ret->n))
+	if (gateway_parse(*ret, &ref) < 0)
 		return decode_error(d, at, y, "must be 'namespace/hostname' or an address");
 	return 0;
 }
@@ -58,6 +60,7 @@ int read_waypoint(struct decode *d, const struct at *at, const struct yaml *y,
 {
 	char **slot = (char **)(void *)((char *)obj + f->off);
 	struct gateway g = { .port = WEFT_PORT_HBONE };
+	struct gateway_ref ref;
 	struct str s;
 	int r;
 
@@ -75,9 +78,27 @@ int read_waypoint(struct decode *d, const struct at *at, const struct yaml *y,
 		r = waypoint_text(d, at, yaml_get(y, "destination"), &s);
 	if (r < 0)
 		return r;
-	*slot = str_printf("%s:%u", destination, g.port);
+	gateway_parse(s, &ref);
+	ref.port = g.port;
+	*slot = gateway_format(&ref);
 	return *slot ? 0 : decode_oom(d);
 }
+
+static const struct field weighted_fields[] = {
+	{ "destination", read_waypoint, .off = offsetof(struct weighted_waypoint, text),
+	  .flags = FIELD_REQUIRED },
+	{ "weight", read_u32, .off = offsetof(struct weighted_waypoint, weight) },
+	{ 0 },
+};
+
+static int read_weighted(struct decode *d, const struct at *at, const struct yaml *y,
+			 const struct field *f, void *obj)
+{
+	(void)f;
+	return decode_map(d, at, y, weighted_fields, obj);
+}
+
+static const struct field item_weighted = { .read = read_weighted };
 
 /* ---- workloads */
 
@@ -307,19 +328,18 @@ static const struct field load_balancer_fields[] = {
 static const struct field service_fields[] = {
 	{ "name", read_name, .off = offsetof(struct service, name), .flags = FIELD_REQUIRED },
 	{ "namespace", read_name, .off = offsetof(struct service, ns), .flags = FIELD_REQUIRED },
-	{ "hostname", read_name, .off = offsetof(struct service, hostname),
-	  .flags = FIELD_REQUIRED },
+	{ "hostname", read_name, .off = offsetof(struct service, hostname), .flags = FIELD_REQUIRED },
 	{ "vips", LIST_OF(struct service, vips, item_vip) },
 	{ "ports", LIST_OF(struct service, ports, item_service_port), .flags = FIELD_MAP },
 	{ "loadBalancer", read_nested, .sub = load_balancer_fields },
 	{ "subjectAltNames", LIST_OF(struct service, sans, item_text) },
 	{ "waypoint", read_waypoint, .off = offsetof(struct service, waypoint) },
-	{ "ipFamilies", read_word, .off = offsetof(struct service, families),
-	  .words = family_words },
+	{ "ipFamilies", read_word, .off = offsetof(struct service, families), .words = family_words },
 	{ "canonical", read_bool, .off = offsetof(struct service, canonical) },
-	{ .key = "endpoints", .read = read_nothing }, /* ztunnel's dump has them; they come from workloads */
+	{ .key = "endpoints",
+	  .read = read_nothing }, /* ztunnel's dump has them; they come from workloads */
 	{ .key = "cidrVips", .read = read_ignored },
-	{ .key = "weightedWaypoints", .read = read_ignored },
+	{ "weightedWaypoints", LIST_OF(struct service, weighted, item_weighted) },
 	{ .key = "visibility", .read = read_ignored },
 	{ 0 },
 };

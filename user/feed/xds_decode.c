@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "base/own.h"
 #include "codec/pb.h"
+#include "model/gateway.h"
 
 const char *xds_object_name(const struct xds_object *o)
 {
@@ -102,26 +103,20 @@ const struct pb_field xds_gateway_fields[] = {
 int xds_gateway_text(const struct xds_gateway *g, struct errbuf *err, char **ret)
 {
 	unsigned port = g->port ? g->port : WEFT_PORT_HBONE;
-	char ip[IP_TEXT_MAX];
-	struct weft_addr addr;
-	char *text;
+	struct gateway_ref ref = {
+		.ns = g->ns, .hostname = g->hostname, .network = g->network, .port = (uint16_t)port
+	};
 
 	if (port > UINT16_MAX)
 		return errbuf_set(err, -EINVAL, "a gateway has port %u", port);
-	if (g->hostname.n) {
-		text = str_printf("%.*s/%.*s:%u", STR_FMT(g->ns), STR_FMT(g->hostname), port);
-	} else if (g->address.n) {
-		if (ip_from_bytes(g->address.p, g->address.n, &addr) < 0)
-			return errbuf_set(err, -EINVAL, "a gateway's address has %zu bytes",
-					  g->address.n);
-		text = str_printf("%.*s/%s:%u", STR_FMT(g->network), ip_format(ip, &addr), port);
-	} else {
-		return 0;
-	}
-	if (!text)
-		return -ENOMEM;
-	*ret = text;
-	return 0;
+	if (!g->hostname.n && !g->address.n)
+		return g->port ? errbuf_set(err, -EINVAL, "a gateway has a port and no destination")
+			       : 0;
+	if (!g->hostname.n && ip_from_bytes(g->address.p, g->address.n, &ref.addr) < 0)
+		return errbuf_set(err, -EINVAL, "a gateway's address has %zu bytes", g->address.n);
+	ref.by_addr = !g->hostname.n;
+	*ret = gateway_format(&ref);
+	return *ret ? 0 : -ENOMEM;
 }
 
 /* ---- ports ---- */

@@ -67,8 +67,7 @@ struct xds_gateway { /* GatewayAddress */
 	uint32_t port;
 };
 extern const struct pb_field xds_gateway_fields[];
-/* As the mesh file writes it, "namespace/hostname:port" or "network/address:port", malloc'ed;
- * *ret is NULL where there is none. */
+/* As gateway_parse() reads it, malloc'ed; *ret is left alone where there is none. */
 int xds_gateway_text(const struct xds_gateway *g, struct errbuf *err, char **ret);
 
 /* PB_EACH of a repeated Port into d->ports; of a later one with the same service port, that one

@@ -9,12 +9,14 @@
 #include "codec/pb.h"
 #include "feed/xds_decode.h"
 
+#define WEIGHTED_MAX 64 /* of one service */
+
 struct raw {
 	struct str name, ns, hostname;
 	struct xds_gateway waypoint;
 	int mode, health, families;
 	bool canonical;
-	size_t no_ports; /* where the ports of this service begin in the decoder's */
+	struct service *service; /* under construction */
 	int scopes[8];
 	size_t n_scopes;
 };
@@ -112,8 +114,46 @@ static const struct pb_field balancing_fields[] = {
 	{ 0 },
 };
 
+struct weighted { /* WeightedWaypoint */
+	struct xds_gateway destination;
+	uint32_t weight;
+};
+
+static const struct pb_field weighted_fields[] = {
+	{ PB(1, PB_SUB, offsetof(struct weighted, destination), "destination"),
+	  .sub = xds_gateway_fields },
+	{ PB(2, PB_U32, offsetof(struct weighted, weight), "weight") },
+	{ 0 },
+};
+
+static int add_weighted(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct service *s = ((struct raw *)obj)->service;
+	struct weighted w = { 0 };
+	struct weighted_waypoint *all;
+	int r;
+
+	if (v->wire != PB_LEN)
+		return errbuf_set(pd->err, -EBADMSG, "field weighted_waypoints has another type");
+	r = pb_decode(pd, v->bytes, weighted_fields, &w);
+	if (r < 0)
+		return r;
+	if (s->n_weighted == WEIGHTED_MAX)
+		return errbuf_set(pd->err, -EINVAL, "more than %d weighted waypoints", WEIGHTED_MAX);
+	all = reallocarray(s->weighted, s->n_weighted + 1, sizeof(*all));
+	if (!all)
+		return -ENOMEM;
+	s->weighted = all;
+	all[s->n_weighted] = (struct weighted_waypoint){ .weight = w.weight };
+	r = xds_gateway_text(&w.destination, pd->err, &all[s->n_weighted].text);
+	s->n_weighted++;
+	if (r == 0 && !all[s->n_weighted - 1].text)
+		return errbuf_set(pd->err, -EINVAL, "a weighted waypoint has no destination");
+	return r;
+}
+
 /* Not read, because the model has no place for it: extensions 10, ingress_use_waypoint 12,
- * weighted_waypoints 13, visibility 14. */
+ * visibility 14. */
 static const struct pb_field service_fields[] = {
 	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
 	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
@@ -125,6 +165,7 @@ static const struct pb_field service_fields[] = {
 	{ PB(8, PB_SUB, 0, "load_balancing"), .sub = balancing_fields },
 	{ PB(9, PB_ENUM, offsetof(struct raw, families), "ip_families") },
 	{ PB(11, PB_BOOL, offsetof(struct raw, canonical), "canonical") },
+	{ PB(13, PB_EACH, 0, "weighted_waypoints"), .each = add_weighted },
 	{ 0 },
 };
 
@@ -178,6 +219,9 @@ int xds_decode_service(struct xds_decoder *d, struct str bytes, struct errbuf *e
 	int r;
 
 	d->addrs.n = d->texts.n = d->memberships.n = d->ports.n = 0;
+	s = raw.service = service_new();
+	if (!s)
+		return -ENOMEM;
 	r = pb_decode(&pd, bytes, service_fields, &raw);
 	if (r < 0)
 		return r;
@@ -185,9 +229,6 @@ int xds_decode_service(struct xds_decoder *d, struct str bytes, struct errbuf *e
 	    memchr(raw.hostname.p, '/', raw.hostname.n))
 		return errbuf_set(err, -EINVAL, "'%.*s/%.*s' is no namespace and hostname",
 				  STR_FMT(raw.ns), STR_FMT(raw.hostname));
-	s = service_new();
-	if (!s)
-		return -ENOMEM;
 	s->name = str_dup(raw.name);
 	s->ns = str_dup(raw.ns);
 	s->hostname = str_dup(raw.hostname);

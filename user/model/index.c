@@ -57,6 +57,7 @@ bool index_put(struct snap_index **px)
 	table_fini(&x->addr);
 	table_fini(&x->uid);
 	table_fini(&x->pod);
+	table_fini(&x->host);
 	table_fini(&x->vip);
 	table_fini(&x->hostname);
 	table_fini(&x->svc_key);
@@ -119,13 +120,15 @@ static int add_addresses(struct snap_index *x, struct workload *w, bool may_repe
 
 static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *err)
 {
-	size_t n_addrs = 0;
+	size_t n_addrs = 0, n_hosts = 0;
 	int r;
 
-	for (size_t i = 0; i < s->n_workloads; i++)
+	for (size_t i = 0; i < s->n_workloads; i++) {
 		n_addrs += s->workload[i]->n_addrs;
-	if (table_reserve(&x->uid, s->n_workloads) < 0 ||
-	    table_reserve(&x->pod, s->n_workloads) < 0 || table_reserve(&x->addr, n_addrs) < 0)
+		n_hosts += s->workload[i]->hostname[0] != '\0';
+	}
+	if (table_reserve(&x->uid, s->n_workloads) < 0 || table_reserve(&x->pod, s->n_workloads) < 0 ||
+	    table_reserve(&x->addr, n_addrs) < 0 || table_reserve(&x->host, n_hosts) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_workloads; i++) {
 		struct workload *w = s->workload[i];
@@ -136,6 +139,8 @@ static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *
 		r = table_add(&x->uid, hash_str(str_of(w->uid)), w);
 		if (r == 0 && w->name[0] && !lookup_pod(x, w->ns, w->name))
 			r = table_add(&x->pod, hash_pair(w->ns, w->name), w);
+		if (r == 0 && w->hostname[0])
+			r = table_add(&x->host, hash_pair(w->ns, w->hostname), w);
 		if (r == 0)
 			r = add_addresses(x, w, s->addrs_may_repeat, err);
 		if (r < 0)

@@ -27,7 +27,7 @@ struct id_port {
 
 struct snap_index {
 	_Atomic uint32_t refs; /* snapshots that have these workloads and services */
-	struct index_table addr, uid, pod;	   /* workloads */
+	struct index_table addr, uid, pod, host; /* workloads; host: those that have a hostname */
 	struct index_table vip, hostname, svc_key; /* services */
 	struct workload **by_id; /* sorted by id */
 	struct id_port *by_port_id; /* sorted by id */

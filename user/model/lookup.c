@@ -54,6 +54,17 @@ struct workload *lookup_pod(const struct snap_index *x, const char *ns, const ch
 	return NULL;
 }
 
+struct workload *snap_workload_by_host(const struct snap *s, struct str ns, struct str hostname)
+{
+	table_for_each(n, &s->index->host, hash_pair_str(ns, hostname)) {
+		struct workload *w = table_obj(n);
+
+		if (str_eq(str_of(w->ns), ns) && str_eq(str_of(w->hostname), hostname))
+			return w;
+	}
+	return NULL;
+}
+
 struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip)
 {
 	table_for_each(n, &x->vip, hash_addr(vip)) {

@@ -10,9 +10,14 @@ static inline uint64_t hash_addr(const struct weft_addr *a)
 }
 
 /* Hash of the text "a/b", without making it. */
+static inline uint64_t hash_pair_str(struct str a, struct str b)
+{
+	return hash_str(a) * 31 + hash_str(b);
+}
+
 static inline uint64_t hash_pair(const char *a, const char *b)
 {
-	return hash_str(str_of(a)) * 31 + hash_str(str_of(b));
+	return hash_pair_str(str_of(a), str_of(b));
 }
 
 struct workload *lookup_addr(const struct snap_index *x, const struct weft_addr *a);

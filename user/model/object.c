@@ -140,6 +140,9 @@ void service_put(struct service **ps)
 		workload_put(&s->endpoints[i].w);
 	free(s->endpoints);
 	texts_free(s->sans, s->n_sans);
+	for (size_t i = 0; i < s->n_weighted; i++)
+		text_free(s->weighted[i].text);
+	free(s->weighted);
 	text_free(s->key);
 	text_free(s->name);
 	text_free(s->ns);
@@ -176,6 +179,21 @@ static bool sans_copy(struct service *to, const struct service *from)
 	return true;
 }
 
+static bool weighted_copy(struct service *to, const struct service *from)
+{
+	to->weighted = from->n_weighted ? calloc(from->n_weighted, sizeof(*to->weighted)) : NULL;
+	if (!to->weighted && from->n_weighted)
+		return false;
+	for (; to->n_weighted < from->n_weighted; to->n_weighted++) {
+		const struct weighted_waypoint *w = &from->weighted[to->n_weighted];
+
+		to->weighted[to->n_weighted].weight = w->weight;
+		if (!text_copy(&to->weighted[to->n_weighted].text, w->text))
+			return false;
+	}
+	return true;
+}
+
 struct service *service_copy(const struct service *from)
 {
 	cleanup_with(service_put) struct service *s = service_new();
@@ -196,7 +214,8 @@ struct service *service_copy(const struct service *from)
 	s->n_ports = from->n_ports;
 	if (!text_copy(&s->key, from->key) || !text_copy(&s->name, from->name) ||
 	    !text_copy(&s->ns, from->ns) || !text_copy(&s->hostname, from->hostname) ||
-	    !text_copy(&s->waypoint, from->waypoint) || !sans_copy(s, from))
+	    !text_copy(&s->waypoint, from->waypoint) || !sans_copy(s, from) ||
+	    !weighted_copy(s, from))
 		return NULL;
 	return TAKE_PTR(s);
 }

@@ -88,6 +88,8 @@ static int service_defaults(struct service *svc)
 	text_default(&svc->waypoint);
 	for (size_t i = 0; i < svc->n_sans; i++)
 		text_default(&svc->sans[i]);
+	for (size_t i = 0; i < svc->n_weighted; i++)
+		text_default(&svc->weighted[i].text);
 	return key_default(&svc->key, svc->ns, svc->hostname);
 }
 

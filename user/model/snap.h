@@ -90,6 +90,8 @@ struct workload *snap_workload_by_uid(const struct snap *s, struct str uid);
 struct workload *snap_workload_by_id(const struct snap *s, uint32_t id);
 /* A pod of this node, by name; service_account may be NULL (any). */
 struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, const char *name);
+/* With this hostname of its own (WorkloadEntry, not the name of a pod). */
+struct workload *snap_workload_by_host(const struct snap *s, struct str ns, struct str hostname);
 struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip);
 struct service *snap_service_by_hostname(const struct snap *s, struct str hostname);
 struct service *snap_service_by_key(const struct snap *s, struct str key);

@@ -38,7 +38,7 @@ struct workload {
 	char *uid, *name, *ns, *service_account, *trust_domain, *node, *network, *cluster;
 	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
 	char *hostname, *region, *zone, *subzone;
-	char *waypoint; /* as written, "" none */
+	char *waypoint; /* as gateway_parse() reads it, "" none */
 	char *identity; /* spiffe://<trust_domain>/ns/<ns>/sa/<service_account> */
 	struct weft_addr *addrs;
 	size_t n_addrs;
@@ -66,6 +66,12 @@ struct endpoint {
 /* Which addresses of an endpoint may be used for a service. */
 enum ip_families { FAMILIES_ANY, FAMILIES_V4, FAMILIES_V6 };
 enum lb_mode { LB_STANDARD, LB_STRICT, LB_FAILOVER, LB_PASSTHROUGH };
+/* One of several waypoints of a service, which are used by weight. */
+struct weighted_waypoint {
+	char *text; /* as gateway_parse() reads it */
+	uint32_t weight;
+};
+
 enum lb_scope { LB_REGION = 1, LB_ZONE, LB_SUBZONE, LB_NODE, LB_CLUSTER, LB_NETWORK };
 
 struct service {
@@ -84,7 +90,9 @@ struct service {
 	enum lb_scope lb_scopes[6];
 	size_t n_lb_scopes;
 	bool allow_unhealthy;
-	char *waypoint;
+	char *waypoint; /* as gateway_parse() reads it, "" none */
+	struct weighted_waypoint *weighted; /* instead of it, if any has a weight */
+	size_t n_weighted;
 	bool canonical; /* wins over others with the same hostname or VIP */
 	enum ip_families families;
 	char **sans;
