@@ -27,6 +27,10 @@ void hbone_free(void *arg)
 	tls_chain_free(&hb->chain);
 	free(hb->own_uri);
 	free(hb->peer_uri);
+	free(hb->want_uri);
+	for (size_t i = 0; i < hb->n_want_alts; i++)
+		free(hb->want_alts[i]);
+	free(hb->want_alts);
 	free(hb);
 }
 

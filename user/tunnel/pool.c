@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The worker's HBONE connections: the client pool, keyed by {source identity, pod slot,
- * expected peer identity, address}, and the entry points of both roles. Keys include the pod:
+ * expected peer identities, address}, and the entry points of both roles. Keys include the pod:
  * the connection comes from that pod's address and namespace.
  */
 #define LOG_SCOPE "tunnel"
@@ -20,21 +20,50 @@
 
 static uint64_t key_hash(const struct tunnel_dst *d)
 {
-	uint64_t parts[4] = {
+	uint64_t alts = 0;
+
+	for (size_t i = 0; i < d->n_peer_alts; i++)
+		alts = alts * 31 + hash_str(str_of(d->peer_alts[i]));
+	uint64_t parts[5] = {
 		hash_str(str_of(d->source_uri)),
 		hash_str(str_of(d->peer_uri)),
 		hash_bytes(&d->to.addr, sizeof(d->to.addr)) + d->to.port,
 		d->slot,
+		alts,
 	};
 
 	return hash_bytes(parts, sizeof(parts));
+}
+
+static bool wants_same(const struct hbone *hb, const struct tunnel_dst *d)
+{
+	if (strcmp(hb->want_uri, d->peer_uri) != 0 || hb->n_want_alts != d->n_peer_alts)
+		return false;
+	for (size_t i = 0; i < d->n_peer_alts; i++)
+		if (strcmp(hb->want_alts[i], d->peer_alts[i]) != 0)
+			return false;
+	return true;
+}
+
+static int want(struct hbone *hb, const struct tunnel_dst *d)
+{
+	hb->want_uri = str_dup(str_of(d->peer_uri));
+	hb->want_alts = d->n_peer_alts ? calloc(d->n_peer_alts, sizeof(char *)) : NULL;
+	if (!hb->want_uri || (d->n_peer_alts && !hb->want_alts))
+		return -ENOMEM;
+	for (; hb->n_want_alts < d->n_peer_alts; hb->n_want_alts++) {
+		hb->want_alts[hb->n_want_alts] = str_dup(str_of(d->peer_alts[hb->n_want_alts]));
+		if (!hb->want_alts[hb->n_want_alts])
+			return -ENOMEM;
+	}
+	return 0;
 }
 
 static bool key_eq(const struct hbone *hb, const struct tunnel_dst *d)
 {
 	return hb->slot == d->slot && hb->peer_ep.port == d->to.port &&
 	       ip_eq(&hb->peer_ep.addr, &d->to.addr) && strcmp(hb->own_uri, d->source_uri) == 0 &&
-	       strcmp(hb->peer_uri, d->peer_uri) == 0;
+	       wants_same(hb, d);
 }
 
 void pool_remove(struct hbone *hb)
@@ -123,8 +152,9 @@ static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash
 	hb->peer_ep = d->to;
 	hb->slot = d->slot;
 	hb->own_uri = str_dup(str_of(d->source_uri));
-	hb->peer_uri = str_dup(str_of(d->peer_uri));
-	r = hb->own_uri && hb->peer_uri ? hbone_start(hb) : -ENOMEM;
+	r = want(hb, d);
+	if (r == 0)
+		r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
 	if (r == 0)
 		r = hmap_insert(&t->pool, &hb->by_key, hash);
 	if (r < 0) {

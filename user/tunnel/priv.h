@@ -88,7 +88,9 @@ struct hbone {
 	uint64_t last_rx_ns, idle_since_ns, last_ping_ns;
 	struct weft_ep local_ep, peer_ep;
 	char *own_uri;
-	char *peer_uri; /* client: expected; server: proven */
+	char *want_uri, **want_alts; /* client: one of these is expected */
+	size_t n_want_alts;
+	char *peer_uri; /* proven; NULL before the handshake is over */
 	uint32_t slot;
 	void *local; /* server */
 };

@@ -35,11 +35,26 @@ int hbone_handshake_begin(struct hbone *hb)
 	return 0;
 }
 
+static bool is_wanted(const struct hbone *hb, const char *uri)
+{
+	struct spiffe id;
+
+	if (strcmp(uri, hb->want_uri) == 0)
+		return true;
+	for (size_t i = 0; i < hb->n_want_alts; i++)
+		if (strcmp(uri, hb->want_alts[i]) == 0)
+			return spiffe_parse(str_of(uri), &id) == 0;
+	return false;
+}
+
 static bool client_accepts(struct hbone *hb)
 {
-	for (size_t i = 0; i < tls_hs_peer_uris(hb->hs); i++)
-		if (strcmp(tls_hs_peer_uri(hb->hs, i), hb->peer_uri) == 0)
-			return true;
+	for (size_t i = 0; i < tls_hs_peer_uris(hb->hs); i++) {
+		if (!is_wanted(hb, tls_hs_peer_uri(hb->hs, i)))
+			continue;
+		hb->peer_uri = str_dup(str_of(tls_hs_peer_uri(hb->hs, i)));
+		return hb->peer_uri != NULL;
+	}
 	return false;
 }
 
@@ -104,7 +119,7 @@ static void finish(struct hbone *hb)
 
 		snprintf(detail, sizeof(detail), "the peer is %s, expected %s",
 			 tls_hs_peer_uris(hb->hs) ? tls_hs_peer_uri(hb->hs, 0) : "without SPIFFE id",
-			 hb->server ? "an id of the own trust domain" : hb->peer_uri);
+			 hb->server ? "an id of the own trust domain" : hb->want_uri);
 		hb->t->stats.handshakes_failed++;
 		hbone_close(hb, WEFT_REASON_TLS_FAILED, detail);
 		return;

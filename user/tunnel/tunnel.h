@@ -82,7 +82,9 @@ struct tunnel_stream_ops {
 
 struct tunnel_dst {
 	const char *source_uri; /* own identity */
-	const char *peer_uri; /* the peer must prove exactly this one */
+	const char *peer_uri; /* the peer must prove exactly this one, */
+	char *const *peer_alts; /* or one of these: SPIFFE ids, others never match; copied */
+	size_t n_peer_alts;
 	struct weft_ep to; /* pod address, port 15008 */
 	int netns_fd; /* connect from inside the source pod; duplicated if kept */
 	uint32_t slot; /* pod slot: connections are never shared between pods */
