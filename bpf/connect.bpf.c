@@ -144,6 +144,12 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 		d->rec.path = WEFT_PATH_NONE;
 		return ACT_ALLOW;
 	}
+	/* Before services and verdicts: neither an endpoint nor the direct path may lead around
+	 * the waypoint. Who is the waypoint itself, the relay knows. */
+	if (w && (w->flags & WEFT_WLD_WAYPOINT)) {
+		d->rec.dst = w->workload;
+		return take_relay(d, pod);
+	}
 	if (w && (w->flags & WEFT_WLD_VIP))
 		found = resolve_service(d);
 	if (found == ACT_REFUSE) {

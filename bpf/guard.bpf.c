@@ -151,7 +151,7 @@ static __always_inline int source_ok(const struct weft_addr *src, const struct w
 }
 
 /* A connection attempt that the hooks did not see, to a peer on another node that must be
- * reached through a tunnel. */
+ * reached through a tunnel or a waypoint. */
 static __always_inline int plain_syn(const struct packet *p)
 {
 	struct weft_wld *w;
@@ -159,7 +159,7 @@ static __always_inline int plain_syn(const struct packet *p)
 	if (!p->syn || p->dport == WEFT_PORT_HBONE)
 		return 0;
 	w = bpf_map_lookup_elem(&weft_addrs, &p->dst);
-	return w && (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE)) &&
+	return w && (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE | WEFT_WLD_WAYPOINT)) &&
 	       !(w->flags & WEFT_WLD_LOCAL);
 }
 

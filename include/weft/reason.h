@@ -28,11 +28,12 @@
 	X(POLICY_CHANGED, 18, "policy_changed", "DENY", "a policy change cut a live connection") \
 	X(PEER_CLOSED, 19, "peer_closed", "CONNECT", "the peer went away while connecting") \
 	X(CERT_REVOKED, 20, "cert_revoked", "CERT_REVOKED", \
-	  "a certificate is revoked, or its root is gone")
+	  "a certificate is revoked, or its root is gone") \
+	X(NO_WAYPOINT, 21, "no_waypoint", "CONNECT", "the waypoint that it must pass cannot be used")
 
 enum weft_reason {
 #define X(name, number, token, flag, sentence) WEFT_REASON_##name = number,
 	WEFT_REASONS(X)
 #undef X
-		WEFT_REASON_MAX = 21
+		WEFT_REASON_MAX = 22
 };

@@ -18,6 +18,8 @@ enum weft_wld_flag {
 	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */
 	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP and no workload's */
 	WEFT_WLD_VIP = 1u << 3,     /* weft_services may have ports of this address */
+	/* Whoever has it has a waypoint: the relay decides, whatever the other flags say. */
+	WEFT_WLD_WAYPOINT = 1u << 4,
 };
 
 struct weft_wld {

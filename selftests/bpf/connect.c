@@ -227,6 +227,46 @@ static void a_workload_may_have_a_vip_as_its_address(void **state)
 	expect_arrives(e, "10.9.0.2", 81, l2);
 }
 
+/* Whatever else is known of it: verdict, slots, that it is a service or speaks no HBONE. */
+static void what_has_a_waypoint_goes_to_the_relay(void **state)
+{
+	struct env *e = *state;
+	_close_ int app = listen_in(e->b, "10.9.0.2", 8080);
+	_close_ int app6 = listen_in(e->b, "fd09::2", 8080);
+	_close_ int l4 = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	_close_ int l6 = listen_in(e->a, "fd09::1", WEFT_PORT_OUTBOUND);
+
+	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_ALLOW, 1);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
+	mesh_set(e, "fd09::2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
+	expect_arrives(e, "10.9.0.2", 8080, l4);
+	expect_arrives(e, "fd09::2", 8080, l6);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_WAYPOINT);
+	expect_arrives(e, "10.9.0.2", 8080, l4);
+	service_set(e, VIP, 80, 7, 1);
+	slot_set(e, 7, 0, "10.9.0.2", 8080);
+	mesh_set(e, VIP, 0, WEFT_WLD_SERVICE | WEFT_WLD_VIP | WEFT_WLD_WAYPOINT);
+	expect_arrives(e, VIP, 80, l4);
+	expect_arrives(e, VIP, 81, l4);
+	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_DENY, 1);
+	expect_arrives(e, VIP, 80, l4);
+	assert_true(nobody_came(app) && nobody_came(app6));
+	expect_refused(e, VIP, WEFT_PORT_HBONE, WEFT_STAT_CONNECT_RESERVED);
+}
+
+/* A service that has none resolves to an endpoint that has one. */
+static void the_waypoint_of_an_endpoint_is_not_that_of_its_service(void **state)
+{
+	struct env *e = *state;
+	_close_ int app = listen_in(e->b, "10.9.0.2", 8080);
+
+	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_ALLOW, 1);
+	service_set(e, VIP, 80, 7, 1);
+	slot_set(e, 7, 0, "10.9.0.2", 8080);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
+	expect_arrives(e, VIP, 80, app);
+}
+
 static void an_unknown_port_of_a_vip_is_refused(void **state)
 {
 	struct env *e = *state;
@@ -409,6 +449,8 @@ int main(void)
 		T(a_vip_whose_endpoint_is_the_caller_stays_in_the_pod),
 		T(a_vip_without_endpoints_is_refused),
 		T(a_workload_may_have_a_vip_as_its_address),
+		T(what_has_a_waypoint_goes_to_the_relay),
+		T(the_waypoint_of_an_endpoint_is_not_that_of_its_service),
 		T(an_unknown_port_of_a_vip_is_refused),
 		T(a_v4_mapped_address_is_its_ipv4_address),
 		T(multipath_tcp_is_judged_like_tcp),

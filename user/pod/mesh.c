@@ -12,6 +12,7 @@
 #include "base/own.h"
 #include "kern/kern.h"
 #include "lb/pick.h"
+#include "lb/route.h"
 #include "pod/mesh_priv.h"
 
 static void write_failed(struct mesh *m, const char *table, int r)
@@ -81,20 +82,25 @@ static void addrs_drop_old(struct mesh *m)
 	}
 }
 
+/* What the services of this address ask of the kernel. Of one that is reached as it is, nothing,
+ * unless it has a waypoint. */
 static uint32_t vip_flag(const struct snap *s, const struct weft_addr *a)
 {
 	const struct service *svc = snap_service_by_vip(s, a);
+	uint32_t waypoint = route_has_waypoint(s, a) ? WEFT_WLD_WAYPOINT : 0;
 
-	return svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0;
+	return waypoint | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
 }
 
 /* An address that is a workload's as well is done already, unless the workload is the node. */
 static int vip_want(struct mesh *m, const struct snap *s, const struct weft_addr *a)
 {
 	const struct workload *w = snap_workload_by_addr(s, a);
-	struct weft_wld v = { .flags = WEFT_WLD_VIP };
+	struct weft_wld v = { .flags = vip_flag(s, a) };
 
 	if (w && !w->host_network)
+		return 0;
+	if (!v.flags)
 		return 0;
 	if (!w)
 		v.flags |= WEFT_WLD_SERVICE;
@@ -119,7 +125,7 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 				continue;
 			/* By address, not by name: one that the mesh file still has for a pod that
 			 * moved is not here. */
-			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP);
+			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP | WEFT_WLD_WAYPOINT);
 			v.flags |= vip_flag(s, &w->addrs[j]);
 			if (pods_has_address(m->pods, w->id, &w->addrs[j]))
 				v.flags |= WEFT_WLD_LOCAL;
@@ -130,8 +136,7 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 		const struct service *svc = s->service[i];
 
 		for (size_t j = 0; j < svc->n_vips && r != -ENOMEM; j++)
-			if (svc->lb_mode != LB_PASSTHROUGH)
-				r = vip_want(m, s, &svc->vips[j]);
+			r = vip_want(m, s, &svc->vips[j]);
 	}
 	return r == -ENOMEM ? r : 0;
 }

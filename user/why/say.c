@@ -80,6 +80,10 @@ static void text_node(struct text *t, const struct workload *w)
 
 static void say_refused(struct text *t, const struct why_route *r)
 {
+	if (r->reason == WEFT_REASON_NO_WAYPOINT) {
+		text_add(t, "%s; it must be passed, so nothing gets through", r->said);
+		return;
+	}
 	if (r->reason == WEFT_REASON_RESERVED_PORT) {
 		text_add(t, "port %u belongs to weftd, nobody may dial it",
 			 r->dst ? r->chosen.port : r->dialled.port);
@@ -138,12 +142,30 @@ static void say_plain(struct text *t, const struct why_story *story, const struc
 	text_add(t, " decides");
 }
 
-/* They are accepted in the mesh file, and who relies on one must know. */
-static void say_waypoint(struct text *t, const struct why_route *r)
+static void say_hop(struct text *t, const struct why_route *r)
 {
-	if ((r->dst && r->dst->waypoint[0]) || (r->svc && r->svc->waypoint[0]))
-		text_add(t, "; the waypoint is NOT USED, policies that only it would enforce are not "
-			    "enforced");
+	text_add(t, "a mutual TLS tunnel to the waypoint ");
+	text_workload(t, r->dst);
+	text_add(t,
+		 ", which decides; it goes on from there with the identity of the waypoint, %s, which "
+		 "is what policies of the destination see",
+		 r->dst->identity);
+}
+
+/* Who relies on one must know. */
+static void say_waypoint(struct text *t, const struct why_story *story, const struct why_route *r)
+{
+	bool has = route_has_waypoint_of(r->svc, r->dst);
+
+	if (r->path == WHY_REFUSED || r->path == WHY_LOCAL || r->path == WHY_WAYPOINT)
+		return;
+	if (r->from_waypoint)
+		text_add(t, "; the source is the waypoint itself");
+	else if (has && !story->src.enrolled)
+		text_add(t, "; the waypoint is NOT PASSED, because the source is not enrolled");
+	else if (!has && r->dst && r->dst->waypoint[0])
+		text_add(t, "; a service was dialled that has no waypoint, so that of the workload "
+			    "is not passed");
 }
 
 const char *why_say_path(char *buf, const struct why_story *story, const struct why_route *r)
@@ -167,6 +189,9 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 	case WHY_HBONE:
 		say_hbone(&t, r);
 		break;
+	case WHY_WAYPOINT:
+		say_hop(&t, r);
+		break;
 	case WHY_PLAIN:
 		say_plain(&t, story, r);
 		break;
@@ -175,7 +200,7 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 			     "is asked");
 		break;
 	}
-	say_waypoint(&t, r);
+	say_waypoint(&t, story, r);
 	return buf;
 }
 

@@ -23,9 +23,14 @@ struct teller {
 const char *why_path_text(enum why_path path)
 {
 	static const char *const text[] = {
-		[WHY_REFUSED] = "refused", [WHY_LOCAL] = "local",   [WHY_PASSTHROUGH] = "passthrough",
-		[WHY_DIRECT] = "direct",   [WHY_HBONE] = "hbone",   [WHY_PLAIN] = "plain",
+		[WHY_REFUSED] = "refused",
+		[WHY_LOCAL] = "local",
+		[WHY_PASSTHROUGH] = "passthrough",
+		[WHY_DIRECT] = "direct",
+		[WHY_HBONE] = "hbone",
+		[WHY_PLAIN] = "plain",
 		[WHY_UNSEEN] = "unseen",
+		[WHY_WAYPOINT] = "waypoint",
 	};
 
 	return text[path];
@@ -140,7 +145,8 @@ static enum why_path path_of(const struct teller *t, struct why_route *r)
 		return WHY_REFUSED;
 	}
 	if (src->enrolled && r->dst->protocol == TUNNEL_HBONE)
-		return there && !env->same_node_mtls && strcmp(src->w->node, r->dst->node) == 0
+		return there && !r->from_waypoint && !env->same_node_mtls &&
+				       strcmp(src->w->node, r->dst->node) == 0
 			       ? WHY_DIRECT
 			       : WHY_HBONE;
 	if (there)
@@ -270,6 +276,28 @@ static int ways_of_service(struct teller *t, const struct why_route *r, const st
 	return 0;
 }
 
+/* What has a waypoint: *ret_done unless the source is that waypoint. */
+static int way_of_waypoint(struct teller *t, struct why_route *r, bool *ret_done)
+{
+	struct errbuf err = { 0 };
+	struct route found;
+
+	route_find(t->s, t->story->src.w, &r->dialled, NULL, &err, &found);
+	*ret_done = found.kind == ROUTE_WAYPOINT || found.reason == WEFT_REASON_NO_WAYPOINT;
+	r->from_waypoint = !*ret_done;
+	if (!*ret_done)
+		return 0;
+	r->svc = found.svc;
+	if (found.kind == ROUTE_REFUSED) {
+		str_copy(r->said, sizeof(r->said), str_of(err.text));
+		return route_refuse(t, *r, found.reason);
+	}
+	r->path = WHY_WAYPOINT;
+	r->chosen = found.to;
+	r->dst = found.dst;
+	return route_add(t, r);
+}
+
 /* c: what the dialled service chooses from, NULL if it is none. */
 static int ways_of_pair(struct teller *t, const struct weft_addr *from,
 			const struct weft_ep *dialled, const struct service *vip,
@@ -285,6 +313,13 @@ static int ways_of_pair(struct teller *t, const struct weft_addr *from,
 	if (own) {
 		r.path = WHY_LOCAL;
 		return route_add(t, &r);
+	}
+	if (src->enrolled && route_has_waypoint(t->s, &dialled->addr)) {
+		bool done;
+		int bad = way_of_waypoint(t, &r, &done);
+
+		if (bad < 0 || done)
+			return bad;
 	}
 	if (c)
 		return ways_of_service(t, &r, c);

@@ -12,7 +12,7 @@
  */
 #include "weft/reason.h"
 #include "base/errbuf.h"
-#include "lb/pick.h"
+#include "lb/route.h"
 #include "model/snap.h"
 #include "policy/explain.h"
 
@@ -70,13 +70,14 @@ struct why_dest {
 };
 
 enum why_path {
-	WHY_REFUSED,	 /* before there is a path */
-	WHY_LOCAL,	 /* to itself, untouched */
+	WHY_REFUSED,  /* before there is a path */
+	WHY_LOCAL,  /* to itself, untouched */
 	WHY_PASSTHROUGH, /* not of the mesh, or reached as it is: untouched */
 	WHY_DIRECT,
 	WHY_HBONE,
-	WHY_PLAIN,	 /* no identity; the relay of the destination decides */
-	WHY_UNSEEN,	 /* neither end is enrolled: nothing of the mesh sees it */
+	WHY_WAYPOINT,  /* HBONE to a waypoint, which decides */
+	WHY_PLAIN,  /* no identity; the relay of the destination decides */
+	WHY_UNSEEN,  /* neither end is enrolled: nothing of the mesh sees it */
 };
 
 struct why_policy {
@@ -91,6 +92,8 @@ struct why_route {
 	struct weft_ep dialled, chosen;
 	const struct service *svc; /* that resolved dialled; NULL none */
 	const struct workload *dst; /* whose address chosen is; NULL none */
+	bool from_waypoint; /* the source is the waypoint of what it dials: it is let through */
+	char said[256];     /* WEFT_REASON_NO_WAYPOINT: what is wrong with it */
 	uint32_t slots, all_slots;  /* its share of svc; 0/0 without a service */
 	enum why_path path;
 	bool allow;

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The decision (route.h). A service has the say over a workload with the same address, for the
+ * ports that it has; traffic to a service never passes the waypoint of the endpoint that it
+ * resolves to: those are two different wishes of two owners.
+ */
+#include "lb/route.h"
+
+#include <errno.h>
+
+#include "base/rand.h"
+
+struct target { /* at most one of both */
+	struct service *svc;
+	struct workload *w;
+};
+
+static bool has_port(const struct service *svc, uint16_t port)
+{
+	for (size_t i = 0; i < svc->n_ports; i++)
+		if (svc->ports[i].port == port)
+			return true;
+	return false;
+}
+
+static struct target target_of(const struct snap *s, const struct weft_ep *dialled)
+{
+	struct service *svc = snap_service_by_vip(s, &dialled->addr);
+	struct workload *w = snap_workload_by_addr(s, &dialled->addr);
+
+	if (svc && (!w || has_port(svc, dialled->port)))
+		return (struct target){ .svc = svc };
+	return (struct target){ .w = w };
+}
+
+static uint64_t weights_of(const struct service *svc)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < svc->n_weighted; i++)
+		total += svc->weighted[i].weight;
+	return total;
+}
+
+static bool service_has_waypoint(const struct service *svc)
+{
+	return svc && (svc->waypoint[0] || weights_of(svc) > 0);
+}
+
+/* One of the weighted ones, if they have weights; "" none. */
+static const char *service_waypoint(const struct service *svc)
+{
+	uint64_t total = weights_of(svc), at = total ? rand_fast() % total : 0;
+
+	for (size_t i = 0; total && i < svc->n_weighted; i++) {
+		if (at < svc->weighted[i].weight)
+			return svc->weighted[i].text;
+		at -= svc->weighted[i].weight;
+	}
+	return svc->waypoint;
+}
+
+/* Any of them: what came in by one of the weighted goes out of it. */
+static bool is_service_waypoint(const struct snap *s, const struct service *svc,
+				const struct workload *w)
+{
+	for (size_t i = 0; i < svc->n_weighted; i++)
+		if (gateway_is(s, svc->weighted[i].text, w))
+			return true;
+	return svc->waypoint[0] && gateway_is(s, svc->waypoint, w);
+}
+
+static bool is_waypoint_of(const struct snap *s, const struct target *t, const struct workload *w)
+{
+	if (t->svc)
+		return is_service_waypoint(s, t->svc, w);
+	return t->w && t->w->waypoint[0] && gateway_is(s, t->w->waypoint, w);
+}
+
+bool route_has_waypoint_of(const struct service *svc, const struct workload *w)
+{
+	return svc ? service_has_waypoint(svc) : w && w->waypoint[0];
+}
+
+bool route_has_waypoint(const struct snap *s, const struct weft_addr *dialled)
+{
+	const struct workload *w = snap_workload_by_addr(s, dialled);
+
+	return (w && w->waypoint[0]) || service_has_waypoint(snap_service_by_vip(s, dialled));
+}
+
+bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
+		       const struct workload *w)
+{
+	const struct target svc = { .svc = snap_service_by_vip(s, dialled) };
+	const struct target wld = { .w = snap_workload_by_addr(s, dialled) };
+
+	return is_waypoint_of(s, &svc, w) || is_waypoint_of(s, &wld, w);
+}
+
+static void through_waypoint(const struct snap *s, const char *text, const struct lb_from *from,
+			     const struct weft_ep *dialled, struct errbuf *err, struct route *ret)
+{
+	struct gateway_hop hop;
+
+	if (gateway_pick(s, text, from, ip_is_v4(&dialled->addr), err, &hop) < 0) {
+		ret->kind = ROUTE_REFUSED;
+		ret->reason = WEFT_REASON_NO_WAYPOINT;
+		return;
+	}
+	ret->kind = ROUTE_WAYPOINT;
+	ret->to = hop.ep;
+	ret->dst = hop.w;
+	ret->waypoint_svc = hop.svc;
+}
+
+static void to_endpoint(const struct snap *s, const struct target *t, const struct lb_from *from,
+			const struct weft_ep *dialled, const struct weft_ep *chosen,
+			struct errbuf *err, struct route *ret)
+{
+	struct lb_choice c;
+	int r = -EOPNOTSUPP;
+
+	ret->kind = ROUTE_ENDPOINT;
+	ret->to = chosen ? *chosen : *dialled;
+	if (!chosen && t->svc)
+		r = lb_pick(t->svc, from, dialled->port, ip_is_v4(&dialled->addr), &c);
+	if (r == 0) {
+		ret->to = c.ep;
+		ret->dst = c.w;
+		return;
+	}
+	if (r != -EOPNOTSUPP) {
+		ret->kind = ROUTE_REFUSED;
+		ret->reason = WEFT_REASON_NO_ENDPOINT;
+		errbuf_set(err, r, "service %s has no %s %u", t->svc->key,
+			   r == -ESRCH ? "port" : "endpoint for port", dialled->port);
+		return;
+	}
+	ret->dst = snap_workload_by_addr(s, &ret->to.addr);
+}
+
+void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
+		const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
+{
+	const struct lb_from from = { src->region, src->zone,    src->subzone,
+				      src->node,   src->cluster, src->network };
+	const struct target t = target_of(s, dialled);
+	const char *waypoint = t.svc ? service_waypoint(t.svc) : t.w ? t.w->waypoint : "";
+
+	*ret = (struct route){ .svc = t.svc };
+	if (waypoint[0] && !is_waypoint_of(s, &t, src))
+		through_waypoint(s, waypoint, &from, dialled, err, ret);
+	else
+		to_endpoint(s, &t, &from, dialled, chosen, err, ret);
+}

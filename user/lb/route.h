@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Where a connection of an enrolled pod goes: through a waypoint, to an endpoint, or nowhere. The
+ * one decision for the relay (conn/), for `weft why` and, as far as the kernel is concerned (may
+ * it decide by itself?), for its tables (pod/mesh.c). Pure.
+ */
+#include "lb/gateway.h"
+#include "weft/reason.h"
+
+enum route_kind {
+	ROUTE_ENDPOINT, /* to .to as it is: .dst is whose address that is, NULL nobody's */
+	ROUTE_WAYPOINT, /* HBONE to .to, which is .dst's; what was dialled is the authority */
+	ROUTE_REFUSED, /* .reason, and a sentence in err */
+};
+
+struct route {
+	enum route_kind kind;
+	struct weft_ep to;  /* host order */
+	struct workload *dst;  /* not referenced */
+	struct service *svc;  /* that was dialled; NULL: an address of a workload, or nobody's */
+	struct service *waypoint_svc; /* whose SANs the waypoint may prove as well; NULL */
+	enum weft_reason reason;
+};
+
+/* Must connections to this address go to the relay, because what it belongs to has a waypoint? */
+bool route_has_waypoint(const struct snap *s, const struct weft_addr *dialled);
+/* The same of a connection to svc, or if that is NULL to w. */
+bool route_has_waypoint_of(const struct service *svc, const struct workload *w);
+/* Is w a waypoint of whoever this address belongs to? It is let through to the destination. */
+bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
+		       const struct workload *w);
+/*
+ * chosen: the endpoint that the kernel took for it, NULL none (then one is chosen here if a
+ * service was dialled). Never leads around a waypoint: one that cannot be used refuses.
+ */
+void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
+		const struct weft_ep *chosen, struct errbuf *err, struct route *ret);
