@@ -419,6 +419,30 @@ static void picks_follow_the_weights(void **state)
 	assert_int_equal(got[2], 0);
 }
 
+static void an_endpoint_knows_its_port_for_a_port_of_the_service(void **state)
+{
+	_mesh_ struct mesh m = mesh_of(
+		"workloads:\n"
+		"- {name: own, namespace: a, services: {a/h: {80: 1, 81: 0, 90: 5}}}\n"
+		"- {name: svc, namespace: a, status: Unhealthy, services: {a/h: {}}}\n"
+		"- {name: no, namespace: a, services: {a/x: {80: 7}}}\n"
+		"services: [{name: s, namespace: a, hostname: h, ports: {80: 8080, 81: 8081, 82: 0}}]\n");
+	static const struct {
+		const char *who;
+		uint16_t port, want;
+	} rows[] = {
+		{ "own", 80, 1 },    { "own", 81, 8081 }, { "own", 82, 0 }, { "own", 90, 5 },
+		{ "svc", 80, 8080 }, { "svc", 82, 0 },    { "svc", 9, 0 },  { "no", 80, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(lb_target_port(m.snap->service[0],
+						snap_workload_by_pod(m.snap, "a", rows[i].who),
+						rows[i].port),
+				 rows[i].want);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -436,6 +460,7 @@ int main(void)
 		cmocka_unit_test(more_endpoints_than_slots_are_sampled_by_weight_and_stay_the_same),
 		cmocka_unit_test(rows_tell_of_each_endpoint_what_became_of_it),
 		cmocka_unit_test(picks_follow_the_weights),
+		cmocka_unit_test(an_endpoint_knows_its_port_for_a_port_of_the_service),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,22 +78,13 @@ static enum step stage_identify(struct conn *c)
 	return STEP_NEXT;
 }
 
-static bool workload_in_service(const struct workload *w, const struct service *svc,
-				uint16_t port, uint16_t *ret_target)
+/* Several namespaces may have a service of this name: the pod's own counts first. */
+static struct service *service_named(const struct snap *s, const struct workload *w, const char *host)
 {
-	for (size_t i = 0; i < w->n_services; i++) {
-		if (strcmp(w->services[i].key, svc->key) != 0)
-			continue;
-		for (size_t j = 0; j < w->services[i].n_ports; j++) {
-			const struct port_map *m = &w->services[i].ports[j];
+	_free_ char *key = str_printf("%s/%s", w->ns, host);
+	struct service *svc = key ? snap_service_by_key(s, str_of(key)) : NULL;
 
-			if (m->service_port == port && m->target_port) {
-				*ret_target = m->target_port;
-				return true;
-			}
-		}
-	}
-	return false;
+	return svc ? svc : snap_service_by_hostname(s, str_of(host));
 }
 
 /* Where the authority leads inside this pod; sets chosen. NULL, or what is wrong with it. */
@@ -116,8 +107,9 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 		c->chosen.port = h->authority.port;
 	} else {
 		*ret_status = 503;
-		svc = snap_service_by_hostname(s, str_of(h->host));
-		if (!svc || !workload_in_service(c->dst, svc, h->authority.port, &c->chosen.port))
+		svc = service_named(s, c->dst, h->host);
+		c->chosen.port = svc ? lb_target_port(svc, c->dst, h->authority.port) : 0;
+		if (!c->chosen.port)
 			return "this pod is no endpoint of the host and port in the authority";
 		c->service = service_get(svc);
 	}

@@ -35,12 +35,30 @@ static int request_init(struct request *q, const struct service *svc, const stru
 }
 
 /* The endpoint's own mapping first, then the service's; 0: none. */
+static uint16_t mapped(const struct port_map *ports, size_t n, uint16_t port, uint16_t svc_target)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ports[i].service_port == port && ports[i].target_port)
+			return ports[i].target_port;
+	return svc_target;
+}
+
 static uint16_t target_port(const struct request *q, const struct endpoint *e)
 {
-	for (size_t i = 0; i < e->n_ports; i++)
-		if (e->ports[i].service_port == q->port && e->ports[i].target_port)
-			return e->ports[i].target_port;
-	return q->svc_target;
+	return mapped(e->ports, e->n_ports, q->port, q->svc_target);
+}
+
+uint16_t lb_target_port(const struct service *svc, const struct workload *w, uint16_t port)
+{
+	uint16_t svc_target = 0;
+
+	for (size_t i = 0; i < svc->n_ports; i++)
+		if (svc->ports[i].port == port)
+			svc_target = svc->ports[i].target_port;
+	for (size_t i = 0; i < w->n_services; i++)
+		if (strcmp(w->services[i].key, svc->key) == 0)
+			return mapped(w->services[i].ports, w->services[i].n_ports, port, svc_target);
+	return 0;
 }
 
 static const struct weft_addr *address_of(const struct request *q, const struct workload *w)

@@ -25,6 +25,9 @@ struct lb_choice {
  * is LB_PASSTHROUGH, traffic goes where it was sent. */
 int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	    struct lb_choice *ret);
+/* Where w, as an endpoint of svc, is reached for the service's port: its own mapping of it, or the
+ * service's. 0: w is no endpoint of it, or there is no such port. Health does not matter. */
+uint16_t lb_target_port(const struct service *svc, const struct workload *w, uint16_t port);
 /* At most LB_SLOTS_MAX entries whose counts are proportional to the weights (every endpoint
  * with weight > 0 gets at least one while they fit). Number of slots, 0 when there is no
  * endpoint; -ESRCH, -EOPNOTSUPP, -ENOMEM. *ret is malloc'ed. */
