@@ -176,6 +176,9 @@ static const struct {
 	{ "client", "10.96.3.6:80", NULL, ROUTE_REFUSED, NULL, "service a/wp.svc has no port 15009",
 	  "to-port" },
 	{ "client", "10.96.3.7:80", NULL, ROUTE_REFUSED, NULL, "is in another network", "to-far-pod" },
+	/* its address may be anybody's here */
+	{ "client", "10.0.0.15:80", NULL, ROUTE_REFUSED, NULL,
+	  "is in network net2, and gateways between networks are not used", NULL },
 	/* not of the mesh */
 	{ "client", "192.0.2.1:80", NULL, ROUTE_ENDPOINT, NULL, "192.0.2.1:80", NULL },
 };

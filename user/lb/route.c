@@ -7,6 +7,7 @@
 #include "lb/route.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "base/rand.h"
 
@@ -114,9 +115,14 @@ static void through_waypoint(const struct snap *s, const char *text, const struc
 	ret->waypoint_svc = hop.svc;
 }
 
-static void to_endpoint(const struct snap *s, const struct target *t, const struct lb_from *from,
-			const struct weft_ep *dialled, const struct weft_ep *chosen,
-			struct errbuf *err, struct route *ret)
+bool route_is_elsewhere(const struct workload *src, const struct workload *dst)
+{
+	return src->network[0] && dst->network[0] && strcmp(src->network, dst->network) != 0;
+}
+
+static void to_endpoint(const struct snap *s, const struct workload *src, const struct target *t,
+			const struct lb_from *from, const struct weft_ep *dialled,
+			const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
 {
 	struct lb_choice c;
 	int r = -EOPNOTSUPP;
@@ -138,6 +144,13 @@ static void to_endpoint(const struct snap *s, const struct target *t, const stru
 		return;
 	}
 	ret->dst = snap_workload_by_addr(s, &ret->to.addr);
+	if (!ret->dst || !route_is_elsewhere(src, ret->dst))
+		return;
+	ret->kind = ROUTE_REFUSED;
+	ret->reason = WEFT_REASON_BAD_DESTINATION;
+	errbuf_set(err, -ENETUNREACH,
+		   "%s is in network %s, and gateways between networks are not used", ret->dst->uid,
+		   ret->dst->network);
 }
 
 void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
@@ -152,5 +165,5 @@ void route_find(const struct snap *s, const struct workload *src, const struct w
 	if (waypoint[0] && !is_waypoint_of(s, &t, src))
 		through_waypoint(s, waypoint, &from, dialled, err, ret);
 	else
-		to_endpoint(s, &t, &from, dialled, chosen, err, ret);
+		to_endpoint(s, src, &t, &from, dialled, chosen, err, ret);
 }

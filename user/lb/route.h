@@ -30,6 +30,8 @@ bool route_has_waypoint_of(const struct service *svc, const struct workload *w);
 /* Is w a waypoint of whoever this address belongs to? It is let through to the destination. */
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w);
+/* Is dst in a known other network, where its address may be anybody's here? */
+bool route_is_elsewhere(const struct workload *src, const struct workload *dst);
 /*
  * chosen: the endpoint that the kernel took for it, NULL none (then one is chosen here if a
  * service was dialled). Never leads around a waypoint: one that cannot be used refuses.

@@ -89,6 +89,12 @@ static void say_refused(struct text *t, const struct why_route *r)
 			 r->dst ? r->chosen.port : r->dialled.port);
 		return;
 	}
+	if (r->reason == WEFT_REASON_BAD_DESTINATION && r->dst) {
+		text_workload(t, r->dst);
+		text_add(t, " is in network %s, and gateways between networks are not used",
+			 r->dst->network);
+		return;
+	}
 	for (size_t i = 0; r->svc && i < r->svc->n_ports; i++) {
 		if (r->svc->ports[i].port == r->dialled.port) {
 			text_add(t, "service %s has no endpoint to choose", r->svc->key);

@@ -144,6 +144,10 @@ static enum why_path path_of(const struct teller *t, struct why_route *r)
 		r->reason = WEFT_REASON_RESERVED_PORT;
 		return WHY_REFUSED;
 	}
+	if (src->enrolled && r->dst->protocol == TUNNEL_HBONE && route_is_elsewhere(src->w, r->dst)) {
+		r->reason = WEFT_REASON_BAD_DESTINATION;
+		return WHY_REFUSED;
+	}
 	if (src->enrolled && r->dst->protocol == TUNNEL_HBONE)
 		return there && !r->from_waypoint && !env->same_node_mtls &&
 				       strcmp(src->w->node, r->dst->node) == 0
