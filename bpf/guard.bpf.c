@@ -159,7 +159,9 @@ static __always_inline int plain_syn(const struct packet *p)
 	if (!p->syn || p->dport == WEFT_PORT_HBONE)
 		return 0;
 	w = bpf_map_lookup_elem(&weft_addrs, &p->dst);
-	return w && (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE | WEFT_WLD_WAYPOINT)) &&
+	if (!w)
+		return range_flags(&p->dst) & WEFT_WLD_WAYPOINT;
+	return (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE | WEFT_WLD_WAYPOINT)) &&
 	       !(w->flags & WEFT_WLD_LOCAL);
 }
 

@@ -38,6 +38,16 @@ struct {
 	__type(value, struct weft_wld);
 } weft_addrs SEC(".maps");
 
+/* Ranges of addresses of services -> is there a waypoint? Writer weftd; read by connect and guard
+ * for what is not in weft_addrs. Never full, as weft_addrs. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, WEFT_RANGES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_range_key);
+	__type(value, struct weft_wld);
+} weft_ranges SEC(".maps");
+
 /* {VIP, port} -> service. Writer weftd; read by connect. Never full, as weft_addrs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

@@ -32,6 +32,8 @@ extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u64, struct weft_pod, 4096, BPF_F_NO_PREA
 	SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_addr, struct weft_wld, WEFT_ADDRS_MAX,
 		BPF_F_NO_PREALLOC) weft_addrs SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_LPM_TRIE, struct weft_range_key, struct weft_wld, WEFT_RANGES_MAX,
+		BPF_F_NO_PREALLOC) weft_ranges SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_svc_key, struct weft_svc, WEFT_SERVICES_MAX,
 		BPF_F_NO_PREALLOC) weft_services SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_slot_key, struct weft_slot, 262144,
@@ -70,6 +72,15 @@ extern struct {
 } weft_own SEC(".maps");
 
 extern const volatile struct weft_knobs weft_knobs;
+
+/* Of an address that weft_addrs does not have: enum weft_wld_flag. */
+static __always_inline __u32 range_flags(const struct weft_addr *a)
+{
+	struct weft_range_key key = { .prefixlen = 128, .addr = *a };
+	struct weft_wld *w = bpf_map_lookup_elem(&weft_ranges, &key);
+
+	return w ? w->flags : 0;
+}
 
 static __always_inline void stat_add(enum weft_stat which, __u64 n)
 {

@@ -12,6 +12,7 @@
  * more is refused whole: an address that is missing here would be reached in plain text. */
 #define WEFT_ADDRS_MAX 262144
 #define WEFT_SERVICES_MAX 65536
+#define WEFT_RANGES_MAX 4096 /* of services; a mesh with more is refused as well */
 
 enum weft_wld_flag {
 	WEFT_WLD_LOCAL = 1u << 0,   /* enrolled on this node right now */
@@ -27,3 +28,12 @@ struct weft_wld {
 	__u32 flags; /* enum weft_wld_flag */
 };
 weft_static_assert(sizeof(struct weft_wld) == 8, "contract");
+
+/* weft_ranges: LPM trie, asked about addresses that weft_addrs does not have: ranges of services.
+ * IPv4 is in the last 32 bits, a /24 has prefixlen 120. Value: struct weft_wld; workload 0, and of
+ * the flags only WEFT_WLD_WAYPOINT. */
+struct weft_range_key {
+	__u32 prefixlen; /* host order, bits */
+	struct weft_addr addr;
+};
+weft_static_assert(sizeof(struct weft_range_key) == 20, "contract");

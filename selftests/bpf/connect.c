@@ -254,6 +254,37 @@ static void what_has_a_waypoint_goes_to_the_relay(void **state)
 	expect_refused(e, VIP, WEFT_PORT_HBONE, WEFT_STAT_CONNECT_RESERVED);
 }
 
+static void range_set(struct env *e, const char *ip, uint32_t len, uint32_t flags)
+{
+	const struct weft_range_key key = { .prefixlen = len, .addr = addr(ip) };
+	const struct weft_wld v = { .flags = flags };
+
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_ranges), &key, &v, BPF_ANY), 0);
+}
+
+/* The longest one counts, and none of them for what the mesh knows by its address. */
+static void an_address_outside_may_be_in_a_range_with_a_waypoint(void **state)
+{
+	struct env *e = *state;
+	_close_ int out = listen_in(e->x, "10.9.0.9", 80), out6 = listen_in(e->x, "fd09::9", 80);
+	_close_ int app = listen_in(e->b, "10.9.0.2", 80);
+	_close_ int l4 = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	_close_ int l6 = listen_in(e->a, "fd09::1", WEFT_PORT_OUTBOUND);
+
+	range_set(e, "10.9.0.0", 96 + 24, WEFT_WLD_WAYPOINT);
+	expect_arrives(e, "10.9.0.9", 80, l4);
+	expect_arrives(e, "fd09::9", 80, out6);
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	expect_arrives(e, "10.9.0.2", 80, app);
+	range_set(e, "10.9.0.8", 96 + 29, 0);
+	expect_arrives(e, "10.9.0.9", 80, out);
+	range_set(e, "::", 0, WEFT_WLD_WAYPOINT);
+	range_set(e, "::ffff:0.0.0.0", 96, 0);
+	expect_arrives(e, "fd09::9", 80, l6);
+	expect_arrives(e, "10.9.0.9", 80, out);
+}
+
 /* A service that has none resolves to an endpoint that has one. */
 static void the_waypoint_of_an_endpoint_is_not_that_of_its_service(void **state)
 {
@@ -450,6 +481,7 @@ int main(void)
 		T(a_vip_without_endpoints_is_refused),
 		T(a_workload_may_have_a_vip_as_its_address),
 		T(what_has_a_waypoint_goes_to_the_relay),
+		T(an_address_outside_may_be_in_a_range_with_a_waypoint),
 		T(the_waypoint_of_an_endpoint_is_not_that_of_its_service),
 		T(an_unknown_port_of_a_vip_is_refused),
 		T(a_v4_mapped_address_is_its_ipv4_address),

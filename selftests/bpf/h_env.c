@@ -194,6 +194,7 @@ int env_reset(void **state)
 	const uint32_t here = WEFT_WLD_LOCAL | WEFT_WLD_HBONE, zero = 0;
 
 	map_clear(e->skel->maps.weft_verdicts);
+	map_clear(e->skel->maps.weft_ranges);
 	map_clear(e->skel->maps.weft_services);
 	map_clear(e->skel->maps.weft_slots);
 	map_clear(e->skel->maps.weft_addrs);

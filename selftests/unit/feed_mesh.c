@@ -313,7 +313,6 @@ static void keys_of_ztunnel_without_a_meaning_here_are_accepted(void **state)
 	       "- name: s\n"
 	       "  namespace: a\n"
 	       "  hostname: h\n"
-	       "  cidrVips: []\n"
 	       "  endpoints: {}\n"
 	       "  visibility: Public\n",
 	       &in);
@@ -366,6 +365,7 @@ static const struct {
 	{ W "serviceAccount: a/b}",
 	  "workloads[0]: 'spiffe://cluster.local/ns/a/sa/a/b' is no SPIFFE id" },
 	{ W "trustDomain: UPPER}", "is no SPIFFE id" },
+	{ S "cidrVips: [a/10.0.0.0/33]}", "services[0].cidrVips[0]: '10.0.0.0/33' is no range" },
 	{ W "waypoint: nobody}", "workloads[0].waypoint: must be 'namespace/hostname' or an address" },
 	{ W "waypoint: a/b/c}", "workloads[0].waypoint: must be 'namespace/hostname' or an address" },
 	{ S "weightedWaypoints: [{weight: 1}]}",

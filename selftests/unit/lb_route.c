@@ -8,7 +8,7 @@
 #include "feed/file.h"
 #include "lb/route.h"
 
-#define WP "a/wp.svc"
+/* clang-format off: one line for each of the mesh */
 #define POD(name, ip, more) \
 	"- {name: " name ", namespace: a, serviceAccount: " name ", protocol: HBONE, " \
 	"network: net1, workloadIps: [" ip "]" more "}\n"
@@ -17,10 +17,9 @@
 
 static const char mesh_text[] = "workloads:\n" POD("client", "10.0.0.1", "") POD(
 	"web", "10.0.0.2",
-	", services: {a/web.svc: {}, a/plain.svc: {}, a/as-is.svc: {}}, "
-	"waypoint: a/own.svc") POD("legacy", "10.0.0.3",
-				   ", waypoint: 10.0.0.11") POD("bare", "10.0.0.4", "")
-	POD("both", "10.96.0.9", ", waypoint: a/own.svc, services: {a/both.svc: {}}") POD(
+	", services: {a/web.svc: {}, a/plain.svc: {}}, waypoint: a/own.svc") POD("legacy", "10.0.0.3",
+										 ", waypoint: 10.0.0.11")
+	POD("bare", "10.0.0.4", "") POD("both", "10.96.0.9", ", waypoint: a/own.svc, services: {a/both.svc: {}}") POD(
 		"wp", "10.0.0.10, 'fd00::10'",
 		", services: {a/wp.svc: {}}") POD("own", "10.0.0.11",
 						  ", services: {a/own.svc: {}}") POD("six",
@@ -29,55 +28,59 @@ static const char mesh_text[] = "workloads:\n" POD("client", "10.0.0.1", "") POD
 		POD("entry", "10.0.0.13",
 		    ", hostname: gate.example") "- {name: sick, namespace: a, workloadIps: [10.0.0.14], status: Unhealthy, "
 						"services: {a/sick.svc: {}}}\n"
-						"- {name: far, namespace: a, workloadIps: [10.0.0.15], network: net2, "
+						"- {name: far, namespace: a, protocol: HBONE, workloadIps: [10.0.0.15], network: net2, "
 						"services: {a/far.svc: {}}}\n"
-						"services:\n" SVC("web", "10.96.0.1", ", ports: {80: 8080}, waypoint: " WP) SVC(
+						"services:\n" SVC("web", "10.96.0.1", ", ports: {80: 8080}, waypoint: a/wp.svc") SVC(
 							"plain", "10.96.0.2",
 							", ports: {80: 8080}") SVC("as-is",
 										   "10.96.0.3",
 										   ", ports: {80: 8080}, loadBalancer: {mode: Passthrough}, "
-										   "waypoint: " WP) SVC("both", "10.96.0.9",
-													", ports: {80: 8080}") SVC("wp",
-																   "10.96.1.1",
-																   ", ports: {15008: 15008}, "
-																   "subjectAltNames: [spiffe://cluster.local/ns/a/sa/more]")
-							SVC("own", "10.96.1.2", ", ports: {15008: 15009}") SVC(
-								"six", "'fd00:96::3'",
-								", ports: {15008: 15008}") SVC("sick",
-											       "10.96.1.4",
-											       ", ports: {15008: 15008}")
-								SVC("far", "10.96.1.5", ", ports: {15008: 15008}") SVC(
-									"by-vip", "10.96.2.1",
-									", waypoint: 'net1/10.96.1.1:15008'") SVC("by-pod", "10.96.2.2",
-														  ", waypoint: '10.0.0.11:15010'")
-									SVC("by-six", "10.96.2.3", ", waypoint: a/six.svc") SVC(
-										"by-entry",
-										"10.96.2.4",
-										", waypoint: a/gate.example") SVC("weighted",
-														  "10.96.2.5",
-														  ", waypoint: a/gone.svc, weightedWaypoints: "
-														  "[{destination: a/own.svc, weight: 3}, {destination: {destination: a/gone.svc}, weight: 0}]")
-										SVC("unweighted",
-										    "10.96.2.6",
-										    ", waypoint: " WP
-										    ", weightedWaypoints: [{destination: a/gone.svc, weight: 0}]")
-											SVC("to-gone", "10.96.3.1", ", waypoint: a/gone.svc") SVC(
-												"to-nowhere",
-												"10.96.3.2",
-												", waypoint: 10.9.9.9")
-												SVC("to-sick", "10.96.3.3", ", waypoint: a/sick.svc") SVC(
-													"to-far",
-													"10.96.3.4",
-													", waypoint: a/far.svc")
-													SVC("to-net2",
-													    "10.96.3.5",
-													    ", waypoint: net2/10.0.0.10")
+										   "waypoint: a/wp.svc")
+							SVC("both", "10.96.0.9", ", ports: {80: 8080}") SVC(
+								"wp", "10.96.1.1",
+								", ports: {15008: 15008}, "
+								"subjectAltNames: [spiffe://cluster.local/ns/a/sa/more]")
+								SVC("own", "10.96.1.2", ", ports: {15008: 15009}") SVC(
+									"six", "'fd00:96::3'",
+									", ports: {15008: 15008}") SVC("sick",
+												       "10.96.1.4",
+												       ", ports: {15008: 15008}")
+									SVC("far", "10.96.1.5", ", ports: {15008: 15008}") SVC(
+										"by-vip", "10.96.2.1",
+										", waypoint: 'net1/10.96.1.1:15008'") SVC("by-pod", "10.96.2.2",
+															  ", waypoint: '10.0.0.11:15010'")
+										SVC("by-six", "10.96.2.3", ", waypoint: a/six.svc") SVC(
+											"by-entry",
+											"10.96.2.4",
+											", waypoint: a/gate.example") SVC("weighted",
+															  "10.96.2.5",
+															  ", waypoint: a/gone.svc, weightedWaypoints: "
+															  "[{destination: a/own.svc, weight: 3}, {destination: {destination: a/gone.svc}}]")
+											SVC("unweighted",
+											    "10.96.2.6",
+											    ", waypoint: a/wp.svc, weightedWaypoints: "
+											    "[{destination: a/gone.svc, weight: 0}]")
+												SVC("to-gone", "10.96.3.1", ", waypoint: a/gone.svc") SVC(
+													"to-nowhere",
+													"10.96.3.2",
+													", waypoint: 10.9.9.9") SVC("to-sick", "10.96.3.3", ", waypoint: a/sick.svc")
+													SVC("to-far", "10.96.3.4", ", waypoint: a/far.svc") SVC(
+														"to-net2",
+														"10.96.3.5",
+														", waypoint: net2/10.0.0.10")
 														SVC("to-port",
 														    "10.96.3.6",
 														    ", waypoint: a/wp.svc:15009")
 															SVC("to-far-pod",
 															    "10.96.3.7",
-															    ", waypoint: 10.0.0.15");
+															    ", waypoint: 10.0.0.15") "- {name: wide, namespace: a, hostname: wide.svc, cidrVips: [/192.0.2.0/24, '2001:db8::/32'],\n"
+																		     "   loadBalancer: {mode: Passthrough}, waypoint: a/wp.svc}\n"
+																		     "- {name: narrow, namespace: a, hostname: narrow.svc, cidrVips: [net1/192.0.2.128/25],\n"
+																		     "   loadBalancer: {mode: Passthrough}}\n"
+																		     "- {name: later, namespace: a, hostname: later.svc, cidrVips: [192.0.2.0/24]}\n"
+																		     "- {name: all-six, namespace: a, hostname: six-all.svc, cidrVips: ['::/0'], waypoint: a/gone}\n"
+																		     "- {name: pods, namespace: a, hostname: pods.svc, cidrVips: [10.0.0.0/8], waypoint: a/wp.svc}\n";
+/* clang-format on */
 
 struct mesh {
 	struct model *model;
@@ -179,8 +182,14 @@ static const struct {
 	/* its address may be anybody's here */
 	{ "client", "10.0.0.15:80", NULL, ROUTE_REFUSED, NULL,
 	  "is in network net2, and gateways between networks are not used", NULL },
-	/* not of the mesh */
-	{ "client", "192.0.2.1:80", NULL, ROUTE_ENDPOINT, NULL, "192.0.2.1:80", NULL },
+	/* ranges: the longest, the first of equals; who has an address of his own is not of one */
+	{ "client", "192.0.2.1:80", NULL, ROUTE_WAYPOINT, "wp", "10.0.0.10:15008", "wide" },
+	{ "client", "192.0.2.129:80", NULL, ROUTE_ENDPOINT, NULL, "192.0.2.129:80", "narrow" },
+	{ "client", "[2001:db8::1]:80", NULL, ROUTE_WAYPOINT, "wp", "[fd00::10]:15008", "wide" },
+	{ "client", "[2001:db9::1]:80", NULL, ROUTE_REFUSED, NULL, "a/gone: nobody", "all-six" },
+	{ "client", "10.7.7.7:80", NULL, ROUTE_WAYPOINT, "wp", "10.0.0.10:15008", "pods" },
+	/* not of the mesh; ::/0 does not mean IPv4 */
+	{ "client", "198.51.100.1:80", NULL, ROUTE_ENDPOINT, NULL, "198.51.100.1:80", NULL },
 };
 
 static void what_has_a_waypoint_is_reached_through_it_or_not_at_all(void **state)
@@ -211,9 +220,11 @@ static void what_has_a_waypoint_is_reached_through_it_or_not_at_all(void **state
 
 static void the_kernel_sends_to_the_relay_what_has_a_waypoint(void **state)
 {
-	static const char *const with[] = { "10.96.0.1", "10.96.0.3", "10.0.0.2", "10.0.0.3",
-					    "10.96.0.9", "10.96.2.5", "10.96.3.1" };
-	static const char *const without[] = { "10.96.0.2", "10.0.0.4", "10.96.1.1", "192.0.2.1" };
+	static const char *const with[] = { "10.96.0.1", "10.96.0.3",  "10.0.0.2",  "10.0.0.3",
+					    "10.96.0.9", "10.96.2.5",  "10.96.3.1", "192.0.2.1",
+					    "10.7.7.7",  "2001:db9::1" };
+	static const char *const without[] = { "10.96.0.2", "10.0.0.4", "10.96.1.1", "192.0.2.200",
+					       "198.51.100.1" };
 	const struct mesh *m = *state;
 	struct weft_addr a;
 
@@ -267,6 +278,8 @@ static void who_is_a_waypoint_of_an_address_is_known(void **state)
 		{ "sick", "10.96.3.3", true },
 		{ "client", "10.96.3.1", false },
 		{ "client", "192.0.2.1", false },
+		{ "wp", "192.0.2.1", true },
+		{ "wp", "192.0.2.200", false },
 		{ "entry", "10.96.2.4", true },
 		/* of the workload there, although the service has the address, too */
 		{ "own", "10.96.0.9", true },
@@ -284,12 +297,14 @@ static void who_is_a_waypoint_of_an_address_is_known(void **state)
 
 static void weighted_waypoints_are_used_by_weight(void **state)
 {
-	static const char text[] = "workloads:\n" POD("client", "10.0.0.1", "") POD("w1",
-										    "10.0.0.2", "")
-		POD("w2", "10.0.0.3", "") POD("w3", "10.0.0.4", "") "services:\n" SVC(
-			"s", "10.96.0.1",
-			", weightedWaypoints: [{destination: 10.0.0.2, weight: 1}, "
+	/* clang-format off */
+	static const char text[] =
+		"workloads:\n" POD("client", "10.0.0.1", "") POD("w1", "10.0.0.2", "")
+		POD("w2", "10.0.0.3", "") POD("w3", "10.0.0.4", "")
+		"services:\n"
+		SVC("s", "10.96.0.1", ", weightedWaypoints: [{destination: 10.0.0.2, weight: 1}, "
 			"{destination: 10.0.0.4, weight: 0}, {destination: 10.0.0.3, weight: 9}]");
+	/* clang-format on */
 	struct model_input in = { 0 };
 	struct errbuf err = { 0 };
 	struct mesh m = { 0 };

@@ -262,6 +262,24 @@ static int read_vip(struct decode *d, const struct at *at, const struct yaml *y,
 	return decode_addr(d, at, y, s, obj);
 }
 
+/* "network/10.0.0.0/8", "/10.0.0.0/8" or without the network. */
+static int read_range(struct decode *d, const struct at *at, const struct yaml *y,
+		      const struct field *f, void *obj)
+{
+	struct str s;
+	int r = decode_scalar(d, at, y, &s);
+	const char *first = r == 0 && s.n ? memchr(s.p, '/', s.n) : NULL;
+
+	(void)f;
+	if (r < 0)
+		return r;
+	if (first && memchr(first + 1, '/', s.n - (size_t)(first + 1 - s.p)))
+		s = (struct str){ first + 1, s.n - (size_t)(first + 1 - s.p) };
+	if (ip_parse_prefix(s, obj) < 0)
+		return decode_error(d, at, y, "'%.*s' is no range of addresses", STR_FMT(s));
+	return 0;
+}
+
 static int read_service_port(struct decode *d, const struct at *at, const struct yaml *y,
 			     const struct field *f, void *obj)
 {
@@ -305,6 +323,7 @@ static int read_scopes(struct decode *d, const struct at *at, const struct yaml 
 }
 
 static const struct field item_vip = { .read = read_vip };
+static const struct field item_range = { .read = read_range };
 static const struct field item_service_port = { .read = read_service_port };
 
 static const struct word mode_words[] = {
@@ -338,7 +357,7 @@ static const struct field service_fields[] = {
 	{ "canonical", read_bool, .off = offsetof(struct service, canonical) },
 	{ .key = "endpoints",
 	  .read = read_nothing }, /* ztunnel's dump has them; they come from workloads */
-	{ .key = "cidrVips", .read = read_ignored },
+	{ "cidrVips", LIST_OF(struct service, ranges, item_range) },
 	{ "weightedWaypoints", LIST_OF(struct service, weighted, item_weighted) },
 	{ .key = "visibility", .read = read_ignored },
 	{ 0 },

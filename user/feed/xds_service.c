@@ -42,7 +42,22 @@ static const struct pb_field vip_fields[] = {
 	{ 0 },
 };
 
-/* Only single addresses of our network: the kernel's tables hold no ranges. */
+static int add_range(struct service *s, const struct weft_addr *a, uint32_t len)
+{
+	struct ip_prefix *all = reallocarray(s->ranges, s->n_ranges + 1, sizeof(*all));
+	struct ip_prefix *p;
+
+	if (!all)
+		return -ENOMEM;
+	s->ranges = all;
+	p = &all[s->n_ranges++];
+	*p = (struct ip_prefix){ .addr = *a, .len = (uint8_t)len };
+	for (uint32_t bit = len; bit < 128; bit++)
+		p->addr.b[bit / 8] &= (uint8_t)~(0x80 >> bit % 8);
+	return 0;
+}
+
+/* Only those of our network. */
 static int add_vip(struct pb_decode *pd, void *obj, const struct pb_value *v)
 {
 	struct xds_decoder *d = pd->arg;
@@ -50,7 +65,6 @@ static int add_vip(struct pb_decode *pd, void *obj, const struct pb_value *v)
 	struct weft_addr a;
 	int r;
 
-	(void)obj;
 	if (v->wire != PB_LEN)
 		return errbuf_set(pd->err, -EBADMSG, "field addresses has another type");
 	r = pb_decode(pd, v->bytes, vip_fields, &vip);
@@ -61,9 +75,11 @@ static int add_vip(struct pb_decode *pd, void *obj, const struct pb_value *v)
 	if (vip.has_length && vip.length > vip.address.n * 8)
 		return errbuf_set(pd->err, -EINVAL, "an address of %zu bytes has length %u",
 				  vip.address.n, vip.length);
-	if ((d->network[0] && !str_eq(vip.network, str_of(d->network))) ||
-	    (vip.has_length && vip.length < vip.address.n * 8))
+	if (d->network[0] && !str_eq(vip.network, str_of(d->network)))
 		return 0;
+	if (vip.has_length && vip.length < vip.address.n * 8)
+		return add_range(((struct raw *)obj)->service, &a,
+				 vip.length + (vip.address.n == 4 ? 96 : 0));
 	for (size_t i = 0; i < d->addrs.n; i++)
 		if (ip_eq(&d->addrs.p[i], &a))
 			return 0;

@@ -122,7 +122,7 @@ static int64_t map_count(int fd, const struct bpf_map *map)
 	int64_t n = 0;
 
 	if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_PERCPU_HASH &&
-	    type != BPF_MAP_TYPE_SOCKHASH)
+	    type != BPF_MAP_TYPE_SOCKHASH && type != BPF_MAP_TYPE_LPM_TRIE)
 		return -1;
 	key = malloc(bpf_map__key_size(map));
 	next = malloc(bpf_map__key_size(map));

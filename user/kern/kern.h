@@ -74,6 +74,11 @@ int kern_addr_del(struct kern *k, const struct weft_addr *a);
 void kern_addr_each(struct kern *k,
 		    void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w),
 		    void *arg);
+/* Ranges of services' addresses (weft_ranges); flags: enum weft_wld_flag. */
+int kern_range_set(struct kern *k, const struct ip_prefix *p, uint32_t flags);
+int kern_range_del(struct kern *k, const struct ip_prefix *p);
+void kern_range_each(struct kern *k,
+		     void (*fn)(void *arg, const struct ip_prefix *p, uint32_t flags), void *arg);
 int kern_service_set(struct kern *k, const struct weft_svc_key *key, const struct weft_svc *v);
 int kern_service_del(struct kern *k, const struct weft_svc_key *key);
 void kern_service_each(struct kern *k,

@@ -104,6 +104,50 @@ void kern_addr_each(struct kern *k,
 	map_walk(MAP_FD(k, weft_addrs), &key, &next, sizeof(key), &value, 1u << 24, on_addr, &w);
 }
 
+static struct weft_range_key range_key(const struct ip_prefix *p)
+{
+	return (struct weft_range_key){ .prefixlen = p->len, .addr = p->addr };
+}
+
+int kern_range_set(struct kern *k, const struct ip_prefix *p, uint32_t flags)
+{
+	const struct weft_range_key key = range_key(p);
+	const struct weft_wld value = { .flags = flags };
+
+	return bpf_map_update_elem(MAP_FD(k, weft_ranges), &key, &value, BPF_ANY);
+}
+
+int kern_range_del(struct kern *k, const struct ip_prefix *p)
+{
+	const struct weft_range_key key = range_key(p);
+
+	return map_delete(MAP_FD(k, weft_ranges), &key);
+}
+
+struct range_walk {
+	void (*fn)(void *arg, const struct ip_prefix *p, uint32_t flags);
+	void *arg;
+};
+
+static void on_range(void *arg, const void *key, const void *value)
+{
+	const struct range_walk *w = arg;
+	const struct weft_range_key *k = key;
+	const struct ip_prefix p = { .addr = k->addr, .len = (uint8_t)k->prefixlen };
+
+	w->fn(w->arg, &p, ((const struct weft_wld *)value)->flags);
+}
+
+void kern_range_each(struct kern *k,
+		     void (*fn)(void *arg, const struct ip_prefix *p, uint32_t flags), void *arg)
+{
+	struct range_walk w = { fn, arg };
+	struct weft_range_key key, next;
+	struct weft_wld value;
+
+	map_walk(MAP_FD(k, weft_ranges), &key, &next, sizeof(key), &value, 1u << 16, on_range, &w);
+}
+
 int kern_service_set(struct kern *k, const struct weft_svc_key *key, const struct weft_svc *v)
 {
 	return bpf_map_update_elem(MAP_FD(k, weft_services), key, v, BPF_ANY);

@@ -31,6 +31,8 @@ static struct target target_of(const struct snap *s, const struct weft_ep *diall
 
 	if (svc && (!w || has_port(svc, dialled->port)))
 		return (struct target){ .svc = svc };
+	if (!w)
+		return (struct target){ .svc = snap_service_by_range(s, &dialled->addr) };
 	return (struct target){ .w = w };
 }
 
@@ -86,16 +88,21 @@ bool route_has_waypoint_of(const struct service *svc, const struct workload *w)
 bool route_has_waypoint(const struct snap *s, const struct weft_addr *dialled)
 {
 	const struct workload *w = snap_workload_by_addr(s, dialled);
+	const struct service *svc = snap_service_by_vip(s, dialled);
 
-	return (w && w->waypoint[0]) || service_has_waypoint(snap_service_by_vip(s, dialled));
+	if (!w && !svc)
+		svc = snap_service_by_range(s, dialled);
+	return (w && w->waypoint[0]) || service_has_waypoint(svc);
 }
 
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w)
 {
-	const struct target svc = { .svc = snap_service_by_vip(s, dialled) };
+	struct target svc = { .svc = snap_service_by_vip(s, dialled) };
 	const struct target wld = { .w = snap_workload_by_addr(s, dialled) };
 
+	if (!svc.svc && !wld.w)
+		svc.svc = snap_service_by_range(s, dialled);
 	return is_waypoint_of(s, &svc, w) || is_waypoint_of(s, &wld, w);
 }
 

@@ -61,6 +61,7 @@ bool index_put(struct snap_index **px)
 	table_fini(&x->vip);
 	table_fini(&x->hostname);
 	table_fini(&x->svc_key);
+	free(x->ranges);
 	free(x->by_id);
 	free(x->by_port_id);
 	free(x);
@@ -183,6 +184,36 @@ static int build_shared_names(struct snap *s, struct snap_index *x)
 	return 0;
 }
 
+static int range_cmp(const void *va, const void *vb)
+{
+	const struct snap_range *a = va, *b = vb;
+
+	if (a->prefix.len != b->prefix.len)
+		return a->prefix.len > b->prefix.len ? -1 : 1;
+	if (a->svc->canonical != b->svc->canonical)
+		return a->svc->canonical ? -1 : 1;
+	return (a->order > b->order) - (a->order < b->order);
+}
+
+static int build_ranges(struct snap *s, struct snap_index *x)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_services; i++)
+		n += s->service[i]->n_ranges;
+	x->ranges = calloc(n ? n : 1, sizeof(*x->ranges));
+	if (!x->ranges)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->n_services; i++)
+		for (size_t k = 0; k < s->service[i]->n_ranges; k++, x->n_ranges++)
+			x->ranges[x->n_ranges] =
+				(struct snap_range){ .prefix = s->service[i]->ranges[k],
+						     .svc = s->service[i],
+						     .order = x->n_ranges };
+	qsort(x->ranges, x->n_ranges, sizeof(*x->ranges), range_cmp);
+	return 0;
+}
+
 static int build_services(struct snap *s, struct snap_index *x, struct errbuf *err)
 {
 	size_t n_vips = 0;
@@ -202,7 +233,8 @@ static int build_services(struct snap *s, struct snap_index *x, struct errbuf *e
 		if (r < 0)
 			return r;
 	}
-	return build_shared_names(s, x);
+	r = build_ranges(s, x);
+	return r < 0 ? r : build_shared_names(s, x);
 }
 
 int index_build_keys(struct snap *s, struct errbuf *err)

@@ -29,6 +29,8 @@ struct snap_index {
 	_Atomic uint32_t refs; /* snapshots that have these workloads and services */
 	struct index_table addr, uid, pod, host; /* workloads; host: those that have a hostname */
 	struct index_table vip, hostname, svc_key; /* services */
+	struct snap_range *ranges; /* longer prefixes first, then canonical ones, as listed */
+	size_t n_ranges;
 	struct workload **by_id; /* sorted by id */
 	struct id_port *by_port_id; /* sorted by id */
 	size_t n_port_ids;

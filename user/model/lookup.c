@@ -118,6 +118,28 @@ struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr
 	return lookup_vip(s->index, vip);
 }
 
+/* IPv4 addresses are inside of ::/0 as they are written here, and not meant by it. */
+static bool in_range(const struct weft_addr *a, const struct ip_prefix *p)
+{
+	return ip_is_v4(a) == ip_is_v4(&p->addr) && ip_in_prefix(a, p);
+}
+
+struct service *snap_service_by_range(const struct snap *s, const struct weft_addr *a)
+{
+	const struct snap_index *x = s->index;
+
+	for (size_t i = 0; i < x->n_ranges; i++)
+		if (in_range(a, &x->ranges[i].prefix))
+			return x->ranges[i].svc;
+	return NULL;
+}
+
+const struct snap_range *snap_ranges(const struct snap *s, size_t *ret_n)
+{
+	*ret_n = s->index->n_ranges;
+	return s->index->ranges;
+}
+
 struct service *snap_service_by_hostname(const struct snap *s, struct str hostname)
 {
 	return lookup_hostname(s->index, hostname);

@@ -149,6 +149,7 @@ void service_put(struct service **ps)
 	text_free(s->hostname);
 	text_free(s->waypoint);
 	free(s->vips);
+	free(s->ranges);
 	free(s->ports);
 	free(s);
 }
@@ -208,6 +209,10 @@ struct service *service_copy(const struct service *from)
 	s->families = from->families;
 	s->vips = array_copy(from->vips, from->n_vips, sizeof(*s->vips));
 	s->ports = array_copy(from->ports, from->n_ports, sizeof(*s->ports));
+	s->ranges = array_copy(from->ranges, from->n_ranges, sizeof(*s->ranges));
+	if (from->n_ranges && !s->ranges)
+		return NULL;
+	s->n_ranges = from->n_ranges;
 	if ((from->n_vips && !s->vips) || (from->n_ports && !s->ports))
 		return NULL;
 	s->n_vips = from->n_vips;

@@ -196,17 +196,22 @@ static int resolve_endpoints(struct snap *s)
 /* The kernel tables are the limit, and they must hold all of it or nothing. */
 static int check_capacity(const struct snap *s, struct errbuf *err)
 {
-	size_t addrs = 0, pairs = 0;
+	size_t addrs = 0, pairs = 0, ranges = 1; /* one that keeps IPv4 out of ::/0 */
 
 	for (size_t i = 0; i < s->n_workloads; i++)
 		addrs += s->workload[i]->n_addrs;
 	for (size_t i = 0; i < s->n_services; i++) {
 		addrs += s->service[i]->n_vips;
+		ranges += s->service[i]->n_ranges;
 		pairs += s->service[i]->n_vips * s->service[i]->n_ports;
 	}
 	if (addrs > WEFT_ADDRS_MAX)
 		return errbuf_set(err, -ENOSPC, "the mesh has %zu addresses, at most %d fit", addrs,
 				  WEFT_ADDRS_MAX);
+	if (ranges > WEFT_RANGES_MAX)
+		return errbuf_set(err, -ENOSPC,
+				  "the mesh has %zu ranges of addresses, at most %d fit",
+				  ranges - 1, WEFT_RANGES_MAX - 1);
 	if (pairs > WEFT_SERVICES_MAX)
 		return errbuf_set(err, -ENOSPC, "the mesh has %zu VIP and port pairs, at most %d fit",
 				  pairs, WEFT_SERVICES_MAX);

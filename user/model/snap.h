@@ -93,6 +93,15 @@ struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, cons
 /* With this hostname of its own (WorkloadEntry, not the name of a pod). */
 struct workload *snap_workload_by_host(const struct snap *s, struct str ns, struct str hostname);
 struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip);
+/* A service that has a range with this address in it: the longest counts. */
+struct service *snap_service_by_range(const struct snap *s, const struct weft_addr *a);
+/* All ranges, each before those that it wins against. */
+struct snap_range {
+	struct ip_prefix prefix;
+	struct service *svc; /* not referenced */
+	size_t order;
+};
+const struct snap_range *snap_ranges(const struct snap *s, size_t *ret_n);
 struct service *snap_service_by_hostname(const struct snap *s, struct str hostname);
 struct service *snap_service_by_key(const struct snap *s, struct str key);
 /* By the per-port id of the kernel maps; *ret_port may be NULL. */

@@ -81,6 +81,8 @@ struct service {
 	char *key, *name, *ns, *hostname;
 	struct weft_addr *vips;
 	size_t n_vips;
+	struct ip_prefix *ranges; /* more addresses, host bits clear */
+	size_t n_ranges;
 	struct service_port {
 		uint16_t port, target_port;
 		uint32_t id; /* > 0, the service id of include/weft/svc.h */

@@ -15,7 +15,7 @@
 #include "lb/route.h"
 #include "pod/mesh_priv.h"
 
-static void write_failed(struct mesh *m, const char *table, int r)
+void mesh_write_failed(struct mesh *m, const char *table, int r)
 {
 	if (m->stats.errors++ == 0)
 		log_error("%s: cannot write: %s; is the map full (weft bpf)?", table,
@@ -61,7 +61,7 @@ static int addr_want(struct mesh *m, const struct weft_addr *a, const struct wef
 	r = kern_addr_set(m->kern, a, w);
 	m->stats.writes++;
 	if (r < 0) {
-		write_failed(m, "weft_addrs", r);
+		mesh_write_failed(m, "weft_addrs", r);
 		return r;
 	}
 	an->value = *w;
@@ -188,7 +188,7 @@ static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id, const 
 		r = kern_slot_set(m->kern, &key, &v);
 		m->stats.writes++;
 		if (r < 0)
-			write_failed(m, "weft_slots", r);
+			mesh_write_failed(m, "weft_slots", r);
 	}
 }
 
@@ -233,7 +233,7 @@ static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
 		r = kern_service_set(m->kern, key, &v);
 		m->stats.writes++;
 		if (r < 0)
-			write_failed(m, "weft_services", r);
+			mesh_write_failed(m, "weft_services", r);
 	}
 	slots_delete(m, sn, sn->value.service == id ? n : 0);
 	sn->value = v;
@@ -312,6 +312,7 @@ int mesh_sync(struct mesh *m, const struct snap *s)
 		log_error("kernel tables are not complete: %s", log_strerror(r));
 		return r; /* and nothing is removed */
 	}
+	mesh_ranges_sync(m, s);
 	services_drop_old(m);
 	addrs_drop_old(m);
 	return 0;
@@ -362,6 +363,7 @@ int mesh_new(struct kern *k, struct model *model, struct pods *pods, struct loop
 	m->node = node;
 	kern_addr_each(k, adopt_addr, m);
 	kern_service_each(k, adopt_service, m);
+	mesh_ranges_adopt(m);
 	mesh_orphans_drop(m);
 	*ret = m;
 	return 0;
@@ -385,6 +387,7 @@ void mesh_free(struct mesh **mp)
 		free(sn);
 	}
 	hmap_fini(&m->services);
+	vec_fini(&m->ranges);
 	free(m);
 }
 

@@ -5,6 +5,7 @@
 #include "weft/wld.h"
 #include "base/hmap.h"
 #include "base/ip.h"
+#include "base/vec.h"
 #include "io/loop.h"
 #include "pod/mesh.h"
 
@@ -30,6 +31,11 @@ static inline uint32_t slot_bit(const struct weft_svc_key *key)
 	return ip_is_v4(&key->vip) ? 0 : WEFT_SLOT_V6;
 }
 
+struct range_node {
+	struct ip_prefix prefix;
+	uint32_t flags;
+};
+
 struct mesh {
 	struct kern *kern;
 	struct model *model;
@@ -38,9 +44,14 @@ struct mesh {
 	struct loop *loop;
 	struct timer again; /* the second look at live connections */
 	struct hmap addrs, services;
+	VEC(struct range_node) ranges; /* what the kernel has */
 	uint32_t round;
 	struct mesh_stats stats;
 };
 
+void mesh_write_failed(struct mesh *m, const char *table, int r);
+/* mesh_ranges.c: the kernel's weft_ranges are those of s; before the first sync: what it has. */
+void mesh_ranges_sync(struct mesh *m, const struct snap *s);
+void mesh_ranges_adopt(struct mesh *m);
 /* mesh_orphans.c: deletes the slots that no entry in m->services shows. Before the first sync. */
 void mesh_orphans_drop(struct mesh *m);

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Ranges of services' addresses -> weft_ranges. All of them, not only those with a waypoint: a longer
+ * one without keeps its addresses out of a shorter one with. Few, so each sync walks them all.
+ */
+#define LOG_SCOPE "mesh"
+#include <string.h>
+
+#include "base/log.h"
+#include "kern/kern.h"
+#include "lb/route.h"
+#include "pod/mesh_priv.h"
+
+/* IPv4 as the keys have it: ::ffff:0:0/96. */
+#define V4_BITS 96
+
+static bool same(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+	return a->len == b->len && ip_eq(&a->addr, &b->addr);
+}
+
+static struct range_node *find(struct range_node *list, size_t n, const struct ip_prefix *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (same(&list[i].prefix, p))
+			return &list[i];
+	return NULL;
+}
+
+static void want(struct mesh *m, struct range_node *list, size_t *n, const struct ip_prefix *p,
+		 uint32_t flags)
+{
+	const struct range_node *has = find(m->ranges.p, m->ranges.n, p);
+	int r;
+
+	if (find(list, *n, p))
+		return; /* another service's, which wins */
+	list[(*n)++] = (struct range_node){ *p, flags };
+	if (has && has->flags == flags)
+		return;
+	r = kern_range_set(m->kern, p, flags);
+	m->stats.writes++;
+	if (r < 0)
+		mesh_write_failed(m, "weft_ranges", r);
+}
+
+void mesh_ranges_sync(struct mesh *m, const struct snap *s)
+{
+	struct ip_prefix v4 = { .addr = { .b = { [10] = 0xff, [11] = 0xff } }, .len = V4_BITS };
+	size_t n_all, n = 0;
+	const struct snap_range *all = snap_ranges(s, &n_all);
+	struct range_node *list = calloc(n_all + 1, sizeof(*list));
+
+	if (!list) {
+		log_error("weft_ranges: out of memory, it stays as it was");
+		return;
+	}
+	for (size_t i = 0; i < n_all; i++)
+		want(m, list, &n, &all[i].prefix,
+		     route_has_waypoint_of(all[i].svc, NULL) ? WEFT_WLD_WAYPOINT : 0);
+	/* What ::/0 says is not meant for IPv4, which is inside of it here. */
+	if (n_all)
+		want(m, list, &n, &v4, 0);
+	for (size_t i = 0; i < m->ranges.n; i++) {
+		if (find(list, n, &m->ranges.p[i].prefix))
+			continue;
+		kern_range_del(m->kern, &m->ranges.p[i].prefix);
+		m->stats.writes++;
+	}
+	vec_fini(&m->ranges);
+	m->ranges.p = list;
+	m->ranges.n = n;
+	m->ranges.cap = n_all + 1;
+}
+
+static void on_range(void *arg, const struct ip_prefix *p, uint32_t flags)
+{
+	struct mesh *m = arg;
+	const struct range_node node = { *p, flags };
+
+	if (vec_push(&m->ranges, node) < 0)
+		log_warn("out of memory, an old range stays in weft_ranges");
+}
+
+void mesh_ranges_adopt(struct mesh *m)
+{
+	kern_range_each(m->kern, on_range, m);
+}
