@@ -206,6 +206,22 @@ static void waypoints_are_kept_as_text(void **state)
 	}
 }
 
+static void an_application_tunnel_may_have_a_port_and_a_protocol(void **state)
+{
+	_input_ struct model_input in = { 0 };
+
+	(void)state;
+	decode("workloads:\n- {name: a, namespace: n, applicationTunnel: {protocol: PROXY, port: 80}}\n"
+	       "- {name: b, namespace: n, applicationTunnel: {protocol: NONE}}\n"
+	       "- {name: c, namespace: n}\n",
+	       &in);
+	assert_true(in.workload[0]->app_tunnel && in.workload[0]->app_proxy);
+	assert_int_equal(in.workload[0]->app_port, 80);
+	assert_true(in.workload[1]->app_tunnel && !in.workload[1]->app_proxy);
+	assert_int_equal(in.workload[1]->app_port, 0);
+	assert_false(in.workload[2]->app_tunnel);
+}
+
 static void weighted_waypoints_have_a_destination_and_a_weight(void **state)
 {
 	_input_ struct model_input in = { 0 };
@@ -308,7 +324,6 @@ static void keys_of_ztunnel_without_a_meaning_here_are_accepted(void **state)
 	       "- name: n\n"
 	       "  namespace: a\n"
 	       "  networkGateway: {destination: net/10.0.0.1, hboneMtlsPort: 15008}\n"
-	       "  applicationTunnel: {protocol: PROXY, port: 80}\n"
 	       "services:\n"
 	       "- name: s\n"
 	       "  namespace: a\n"
@@ -491,6 +506,7 @@ int main(void)
 		cmocka_unit_test(json_is_yaml_too),
 		cmocka_unit_test(load_balancers_and_families_are_read),
 		cmocka_unit_test(waypoints_are_kept_as_text),
+		cmocka_unit_test(an_application_tunnel_may_have_a_port_and_a_protocol),
 		cmocka_unit_test(weighted_waypoints_have_a_destination_and_a_weight),
 		cmocka_unit_test(string_matches_have_a_long_and_a_short_form),
 		cmocka_unit_test(all_conditions_of_a_match_are_read),

@@ -109,6 +109,7 @@ static void a_workload_has_all_that_the_model_knows(void **state)
 	mark = pb_begin(&w, 27);
 	pb_put_u64(&w, 1, 7);
 	pb_end(&w, mark);
+	put_port(&w, 23, 1, 15088); /* the application's tunnel: PROXY, and a port */
 	mark = pb_begin(&w, 24);
 	pb_put_text(&w, 2, "zone-b");
 	pb_end(&w, mark);
@@ -136,6 +137,8 @@ static void a_workload_has_all_that_the_model_knows(void **state)
 	assert_int_equal(o.workload->capacity, 7);
 	assert_int_equal(o.workload->n_policies, 1);
 	assert_string_equal(o.workload->policies[0], "shop/strict");
+	assert_true(o.workload->app_tunnel && o.workload->app_proxy);
+	assert_int_equal(o.workload->app_port, 15088);
 	assert_int_equal(o.workload->n_services, 1);
 	assert_string_equal(o.workload->services[0].key, "shop/web.shop");
 	assert_int_equal(o.workload->services[0].n_ports, 2);

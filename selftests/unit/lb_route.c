@@ -257,10 +257,15 @@ static void a_waypoint_may_prove_what_its_service_says(void **state)
 	struct route r;
 
 	find(m->snap, "client", "10.96.0.1:80", NULL, &err, &r);
-	assert_non_null(r.waypoint_svc);
-	assert_int_equal(r.waypoint_svc->n_sans, 1);
+	assert_non_null(r.sans_of);
+	assert_int_equal(r.sans_of->n_sans, 1);
 	find(m->snap, "client", "10.96.2.2:80", NULL, &err, &r);
-	assert_null(r.waypoint_svc);
+	assert_null(r.sans_of);
+	/* so may endpoints of a service, if it was dialled */
+	find(m->snap, "client", "10.96.0.2:80", NULL, &err, &r);
+	assert_string_equal(r.sans_of->name, "plain");
+	find(m->snap, "client", "10.0.0.4:80", NULL, &err, &r);
+	assert_null(r.sans_of);
 }
 
 static void who_is_a_waypoint_of_an_address_is_known(void **state)

@@ -187,7 +187,7 @@ static void report_access(struct conn *c)
 	};
 
 	if (c->path == WEFT_PATH_HBONE) {
-		ip_format_ep(authority, c->waypoint ? &c->dialled : &c->chosen);
+		ip_format_ep(authority, c->waypoint || c->inbound ? &c->dialled : &c->chosen);
 		r.hbone_addr = authority;
 		if (!c->waypoint)
 			r.dst.port = WEFT_PORT_HBONE;
@@ -215,7 +215,7 @@ void conn_free(void *arg)
 	workload_put(&c->src);
 	workload_put(&c->dst);
 	service_put(&c->service);
-	service_put(&c->waypoint_svc);
+	service_put(&c->sans_of);
 	conn_local_put(&c->local);
 	free(c->head);
 	free(c->peer_identity);

@@ -120,6 +120,7 @@ struct conn {
 	const struct stage *stages; /* ends with a NULL name */
 	uint8_t at;
 	bool inbound, opened, ending, relay_started;
+	bool told;     /* inbound: the application gets the client's address by PROXY protocol */
 	bool waypoint; /* outbound: through one; what was dialled is the authority */
 	bool cut; /* by conn_recheck(): ends with POLICY_CHANGED, whatever is seen first */
 	uint8_t redials;
@@ -134,7 +135,7 @@ struct conn {
 	struct weft_ep client, dialled, chosen;
 	struct workload *src, *dst;
 	struct service *service;
-	struct service *waypoint_svc; /* whose SANs the waypoint may prove; NULL */
+	struct service *sans_of; /* outbound: whose SANs the peer may prove; NULL */
 	struct tcp_series *series;
 	struct tunnel_stream *stream;
 	struct conn_head *head; /* texts of the CONNECT, only until the relay runs */

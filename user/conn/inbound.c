@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/bug.h"
 #include "base/clock.h"
@@ -19,6 +20,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "codec/hbone.h"
+#include "codec/proxyv2.h"
 #include "conn/conn.h"
 #include "lb/route.h"
 #include "report/access.h"
@@ -87,6 +89,24 @@ static struct service *service_named(const struct snap *s, const struct workload
 	return svc ? svc : snap_service_by_hostname(s, str_of(host));
 }
 
+/* What the client dialled, as far as it says: the address, or one of the service's that it names. */
+static struct weft_ep authority_ep(const struct conn *c)
+{
+	const struct hbone_authority *a = &c->head->authority;
+	struct weft_ep ep = c->chosen;
+
+	if (a->is_ip)
+		return (struct weft_ep){ .addr = a->addr, .port = a->port };
+	for (size_t i = 0; c->service && i < c->service->n_vips; i++) {
+		if (i && !ip_is_v4(&c->service->vips[i]))
+			continue;
+		ep = (struct weft_ep){ .addr = c->service->vips[i], .port = a->port };
+		if (ip_is_v4(&ep.addr))
+			break;
+	}
+	return ep;
+}
+
 /* Where the authority leads inside this pod; sets chosen. NULL, or what is wrong with it. */
 static const char *destination(struct conn *c, unsigned *ret_status)
 {
@@ -101,7 +121,7 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 		return "authority is not address:port or host:port";
 	if (h->authority.is_ip) {
 		/* Of others only what has this pod as its waypoint; it still gets it itself. */
-		if (!ip_eq(&h->authority.addr, &c->chosen.addr) &&
+		if (!ip_eq(&h->authority.addr, &c->chosen.addr) && !c->dst->app_tunnel &&
 		    !route_is_waypoint(s, &h->authority.addr, c->dst))
 			return "authority is not an address of this pod";
 		c->chosen.port = h->authority.port;
@@ -116,6 +136,11 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 	*ret_status = 503;
 	if (weft_port_is_reserved(c->chosen.port))
 		return "authority names a port of weftd";
+	c->dialled = authority_ep(c);
+	if (c->dst->app_port)
+		c->chosen.port = c->dst->app_port;
+	if (weft_port_is_reserved(c->chosen.port))
+		return "the application's tunnel names a port of weftd";
 	return NULL;
 }
 
@@ -145,7 +170,6 @@ static enum step stage_authorize(struct conn *c)
 
 	if (wrong)
 		return refuse(c, status, WEFT_REASON_BAD_DESTINATION, wrong);
-	c->dialled = c->chosen;
 	label_service(c);
 	if (conn_denied(c))
 		return refuse(c, 401, WEFT_REASON_POLICY_DENIED,
@@ -155,7 +179,10 @@ static enum step stage_authorize(struct conn *c)
 
 static enum step stage_connect(struct conn *c)
 {
-	int r = conn_connect_app(c, &c->pump.watch);
+	int r;
+
+	c->told = c->dst->app_proxy;
+	r = conn_connect_app(c, &c->pump.watch);
 
 	if (r < 0)
 		return refuse(c, 503, WEFT_REASON_CONNECT_FAILED, log_strerror(r));
@@ -193,9 +220,25 @@ static enum step stage_answer(struct conn *c)
 	return STEP_NEXT;
 }
 
+/* Goes into the socket's empty buffer whole. */
+static int introduce(struct conn *c)
+{
+	uint8_t buf[PROXYV2_MAX];
+	int n = proxyv2_format(buf, sizeof(buf), &c->client, &c->dialled, str_of(c->peer_identity));
+
+	if (n < 0)
+		return n;
+	return send(c->fd, buf, (size_t)n, MSG_NOSIGNAL) == n ? 0 : -EPIPE;
+}
+
 static enum step stage_relay(struct conn *c)
 {
-	int r = pump_start(&c->pump, c->fd);
+	int r = c->told ? introduce(c) : 0;
+
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "the application does not read: %s",
+				 log_strerror(r));
+	r = pump_start(&c->pump, c->fd);
 
 	if (r < 0)
 		return conn_fail(c, WEFT_REASON_LIMIT, "cannot relay: %s", log_strerror(r));

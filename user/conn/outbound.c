@@ -87,7 +87,7 @@ static enum step stage_route(struct conn *c)
 	c->waypoint = r.kind == ROUTE_WAYPOINT;
 	c->chosen = r.to;
 	c->dst = workload_get(r.dst);
-	c->waypoint_svc = service_get(r.waypoint_svc);
+	c->sans_of = service_get(r.sans_of);
 	if (!c->dst)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
 	if (!c->service && !c->waypoint)
@@ -153,8 +153,8 @@ static void on_stream_open(void *arg)
 	struct conn *c = arg;
 
 	conn_deadline(c, 0);
-	/* A waypoint may have proven another one of those it may have. */
-	if (c->waypoint && strcmp(tunnel_peer_uri(c->stream), c->peer_identity) != 0) {
+	/* It may have proven another one of those it may have. */
+	if (c->sans_of && strcmp(tunnel_peer_uri(c->stream), c->peer_identity) != 0) {
 		free(c->peer_identity);
 		c->peer_identity = str_dup(str_of(tunnel_peer_uri(c->stream)));
 	}
@@ -199,7 +199,7 @@ static const struct tunnel_stream_ops stream_ops = {
 static int dial(struct conn *c)
 {
 	const struct pump_opts o = { .on_done = on_relay_done, .arg = c };
-	struct service *svc = c->waypoint_svc;
+	struct service *svc = c->sans_of;
 	const struct tunnel_dst dst = {
 		.peer_alts = svc ? svc->sans : NULL,
 		.n_peer_alts = svc ? svc->n_sans : 0,

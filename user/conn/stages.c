@@ -134,19 +134,23 @@ static uint16_t app_port(struct conn_worker *w)
 /*
  * Connects to the application inside its pod, from the client's address: the leg stays on the
  * pod's loopback, replies come back to it by mark and routing table (replies.c). A pod that
- * calls itself keeps its own address.
+ * calls itself keeps its own address. One that reads PROXY protocol is connected to on loopback.
  */
 int conn_connect_app(struct conn *c, struct watch *w)
 {
 	bool self = ip_eq(&c->client.addr, &c->chosen.addr);
-	bool spoof = !self && ip_is_v4(&c->client.addr) == ip_is_v4(&c->chosen.addr);
+	bool spoof = !self && !c->told && ip_is_v4(&c->client.addr) == ip_is_v4(&c->chosen.addr);
 	struct tcp_connect_opts o = {
 		.netns_fd = c->local->netns_fd, .to = c->chosen,
 		.from = spoof ? &c->client.addr : NULL,
 		.stays_here = true, .mark = WEFT_ROUTE_MARK, .congestion = c->w->sh->congestion,
 		.prepare = own_mark, .prepare_arg = c->w->sh->kern,
 	};
-	int fd = -EADDRINUSE, r = spoof ? conn_local_replies(c->local) : 0;
+	int fd = -EADDRINUSE, r;
+
+	if (c->told)
+		ip_parse(ip_is_v4(&o.to.addr) ? STR("127.0.0.1") : STR("::1"), &o.to.addr);
+	r = spoof ? conn_local_replies(c->local) : 0;
 
 	if (r < 0)
 		return r;

@@ -137,6 +137,22 @@ static const struct field item_membership = { .read = read_membership };
 static const struct word protocol_words[] = {
 	{ "HBONE", TUNNEL_HBONE }, { "TCP", TUNNEL_NONE }, { 0 },
 };
+static const struct word app_protocol_words[] = { { "NONE", false }, { "PROXY", true }, { 0 } };
+static const struct field app_tunnel_fields[] = {
+	{ "protocol", read_word_bool, .off = offsetof(struct workload, app_proxy),
+	  .words = app_protocol_words },
+	{ "port", read_port, .off = offsetof(struct workload, app_port) },
+	{ 0 },
+};
+
+static int read_app_tunnel(struct decode *d, const struct at *at, const struct yaml *y,
+			   const struct field *f, void *obj)
+{
+	(void)f;
+	((struct workload *)obj)->app_tunnel = true;
+	return decode_map(d, at, y, app_tunnel_fields, obj);
+}
+
 static const struct word status_words[] = {
 	{ "Healthy", WORKLOAD_HEALTHY }, { "Unhealthy", WORKLOAD_UNHEALTHY }, { 0 },
 };
@@ -165,8 +181,7 @@ static const struct field workload_fields[] = {
 	{ "serviceAccount", read_text, .off = offsetof(struct workload, service_account) },
 	{ "trustDomain", read_text, .off = offsetof(struct workload, trust_domain) },
 	{ "workloadIps", LIST_OF(struct workload, addrs, item_addr) },
-	{ "protocol", read_word, .off = offsetof(struct workload, protocol),
-	  .words = protocol_words },
+	{ "protocol", read_word, .off = offsetof(struct workload, protocol), .words = protocol_words },
 	{ "node", read_text, .off = offsetof(struct workload, node) },
 	{ "network", read_text, .off = offsetof(struct workload, network) },
 	{ "clusterId", read_text, .off = offsetof(struct workload, cluster) },
@@ -187,7 +202,7 @@ static const struct field workload_fields[] = {
 	{ .key = "labels", .read = read_labels },
 	{ "waypoint", read_waypoint, .off = offsetof(struct workload, waypoint) },
 	{ .key = "networkGateway", .read = read_ignored },
-	{ .key = "applicationTunnel", .read = read_ignored },
+	{ .key = "applicationTunnel", .read = read_app_tunnel },
 	{ 0 },
 };
 

@@ -27,7 +27,31 @@ struct raw {
 	bool native_tunnel;
 	uint32_t capacity;
 	struct xds_gateway waypoint;
+	bool app_tunnel;
+	int app_protocol;
+	uint32_t app_port;
 };
+
+static const struct pb_field app_tunnel_fields[] = {
+						     /* ApplicationTunnel */
+	{ PB(1, PB_ENUM, offsetof(struct raw, app_protocol), "protocol") },
+	{ PB(2, PB_U32, offsetof(struct raw, app_port), "port") },
+	{ 0 },
+};
+
+static int set_app_tunnel(struct pb_decode *pd, void *obj, const struct pb_value *v)
+{
+	struct raw *raw = obj;
+	int r;
+
+	if (v->wire != PB_LEN)
+		return errbuf_set(pd->err, -EBADMSG, "field application_tunnel has another type");
+	r = pb_decode(pd, v->bytes, app_tunnel_fields, raw);
+	if (r == 0 && raw->app_port > UINT16_MAX)
+		r = errbuf_set(pd->err, -EINVAL, "application_tunnel has port %u", raw->app_port);
+	raw->app_tunnel = true;
+	return r;
+}
 
 static int add_address(struct pb_decode *pd, void *obj, const struct pb_value *v)
 {
@@ -121,8 +145,8 @@ static const struct pb_field locality_fields[] = {
 	{ 0 },
 };
 
-/* Not read, because the model has no place for it: network_gateway 19, application_tunnel 23,
- * extensions 26. */
+/* Not read, because the model has no place for it: network_gateway 19, extensions
+ * 26. */
 static const struct pb_field workload_fields[] = {
 	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
 	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
@@ -144,6 +168,7 @@ static const struct pb_field workload_fields[] = {
 	{ PB(20, PB_TEXT, offsetof(struct raw, uid), "uid") },
 	{ PB(21, PB_TEXT, offsetof(struct raw, hostname), "hostname") },
 	{ PB(22, PB_EACH, 0, "services"), .each = add_membership },
+	{ PB(23, PB_EACH, 0, "application_tunnel"), .each = set_app_tunnel },
 	{ PB(24, PB_SUB, 0, "locality"), .sub = locality_fields },
 	{ PB(25, PB_ENUM, offsetof(struct raw, network_mode), "network_mode") },
 	{ PB(27, PB_EACH, offsetof(struct raw, capacity), "capacity"), .each = set_capacity },
@@ -314,6 +339,9 @@ static int set_enums(struct xds_decoder *d, struct workload *w, const struct raw
 	w->host_network = xds_enum(d, raw->network_mode, 2, 0) == 1;
 	w->native_tunnel = raw->native_tunnel;
 	w->capacity = raw->capacity;
+	w->app_tunnel = raw->app_tunnel;
+	w->app_proxy = xds_enum(d, raw->app_protocol, 2, 0) == 1;
+	w->app_port = (uint16_t)raw->app_port;
 	return 0;
 }
 

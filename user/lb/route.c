@@ -119,7 +119,7 @@ static void through_waypoint(const struct snap *s, const char *text, const struc
 	ret->kind = ROUTE_WAYPOINT;
 	ret->to = hop.ep;
 	ret->dst = hop.w;
-	ret->waypoint_svc = hop.svc;
+	ret->sans_of = hop.svc;
 }
 
 bool route_is_elsewhere(const struct workload *src, const struct workload *dst)
@@ -135,6 +135,7 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	int r = -EOPNOTSUPP;
 
 	ret->kind = ROUTE_ENDPOINT;
+	ret->sans_of = t->svc;
 	ret->to = chosen ? *chosen : *dialled;
 	if (!chosen && t->svc)
 		r = lb_pick(t->svc, from, dialled->port, ip_is_v4(&dialled->addr), &c);

@@ -19,7 +19,7 @@ struct route {
 	struct weft_ep to;  /* host order */
 	struct workload *dst;  /* not referenced */
 	struct service *svc;  /* that was dialled; NULL: an address of a workload, or nobody's */
-	struct service *waypoint_svc; /* whose SANs the waypoint may prove as well; NULL */
+	struct service *sans_of; /* whose SANs the peer may prove besides its own identity; NULL */
 	enum weft_reason reason;
 };
 

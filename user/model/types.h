@@ -45,6 +45,10 @@ struct workload {
 	enum tunnel_protocol protocol;
 	enum workload_status status;
 	bool native_tunnel, host_network;
+	/* It ends tunnels' streams itself: accepts any authority, on app_port (0: the authority's),
+	 * with a PROXY protocol header in front if app_proxy. */
+	bool app_tunnel, app_proxy;
+	uint16_t app_port;
 	uint32_t capacity; /* weight, default 1 */
 	struct workload_service *services;
 	size_t n_services;
