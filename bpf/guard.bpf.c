@@ -150,6 +150,15 @@ static __always_inline int source_ok(const struct weft_addr *src, const struct w
 	return addr_is_zero(src) || (src->b[0] == 0xfe && (src->b[1] & 0xc0) == 0x80);
 }
 
+/* weftd's own leg from inside the pod: sockops has approved it before the SYN left. */
+static __always_inline int is_own_leg(const struct packet *p)
+{
+	struct weft_tuple t = { .src = p->src, .dst = p->dst, .sport = p->sport, .dport = p->dport };
+	struct weft_approval *a = bpf_map_lookup_elem(&weft_approved, &t);
+
+	return a && a->kind == WEFT_APPROVED_OWN;
+}
+
 /* A connection attempt that the hooks did not see, to a peer on another node that must be
  * reached through a tunnel or a waypoint. */
 static __always_inline int plain_syn(const struct packet *p)
@@ -285,7 +294,7 @@ __noinline int guard_any(struct __sk_buff *skb)
 		return TCX_DROP;
 	}
 	/* While it is in weft_veths and not in weft_pods, SYNs rightly went around the hooks. */
-	if (!(v->flags & WEFT_VETH_PASSING) && plain_syn(&p)) {
+	if (!(v->flags & WEFT_VETH_PASSING) && plain_syn(&p) && !is_own_leg(&p)) {
 		stat_inc(WEFT_STAT_GUARD_PLAIN_SYN);
 		return TCX_DROP;
 	}

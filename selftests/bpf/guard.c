@@ -220,6 +220,36 @@ static void a_syn_around_the_hooks_to_a_peer_behind_a_tunnel_is_dropped(void **s
 	expect_passes(e, (struct frame){ .src = "10.9.0.1", .dst = "10.9.0.9" });
 }
 
+/* What has a waypoint is not dialled around it either, by its address or as part of a range; weftd
+ * itself goes there for the waypoint. */
+static void a_syn_around_the_hooks_and_a_waypoint_is_dropped(void **state)
+{
+	struct env *e = *state;
+	const struct weft_range_key range = { .prefixlen = 96 + 24, .addr = addr("10.8.0.0") };
+	const struct weft_wld waypoint = { .flags = WEFT_WLD_WAYPOINT };
+	const struct frame to_pod = { .src = "10.9.0.1", .dst = "10.9.0.9" };
+	const struct frame to_range = { .src = "10.9.0.1", .dst = "10.8.0.1" };
+	struct weft_tuple t = {
+		.src = addr("10.9.0.1"), .dst = addr("10.9.0.9"), .sport = 40000, .dport = 80
+	};
+	struct weft_approval own = { .kind = WEFT_APPROVED_DIRECT };
+	int approved = bpf_map__fd(e->skel->maps.weft_approved);
+
+	expect_passes(e, to_range);
+	mesh_set(e, "10.9.0.9", 9, WEFT_WLD_WAYPOINT);
+	assert_int_equal(bpf_map__update_elem(e->skel->maps.weft_ranges, &range, sizeof(range),
+					      &waypoint, sizeof(waypoint), BPF_ANY),
+			 0);
+	expect_plain_syn(e, to_pod);
+	expect_plain_syn(e, to_range);
+	assert_int_equal(bpf_map_update_elem(approved, &t, &own, BPF_ANY), 0);
+	expect_plain_syn(e, to_pod);
+	own.kind = WEFT_APPROVED_OWN;
+	assert_int_equal(bpf_map_update_elem(approved, &t, &own, BPF_ANY), 0);
+	expect_passes(e, to_pod);
+	assert_int_equal(bpf_map_delete_elem(approved, &t), 0);
+}
+
 /* A SYN whose flags are in the second fragment, or behind another header. */
 static void a_syn_cannot_hide(void **state)
 {
@@ -477,6 +507,7 @@ int main(void)
 		T(a_foreign_source_is_dropped),
 		T(finding_addresses_and_neighbours_passes),
 		T(a_syn_around_the_hooks_to_a_peer_behind_a_tunnel_is_dropped),
+		T(a_syn_around_the_hooks_and_a_waypoint_is_dropped),
 		T(a_syn_cannot_hide),
 		T(syns_of_a_pod_that_joins_or_leaves_are_not_judged),
 		T(the_answer_to_a_plaintext_syn_that_policies_refuse_is_a_denied_connection),

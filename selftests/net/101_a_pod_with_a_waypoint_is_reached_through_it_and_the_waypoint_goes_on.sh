@@ -21,9 +21,15 @@ lab_file() { # WAYPOINT-OF-SERVER
 	  - {name: inner, node: node1, serviceAccount: inner, labels: {app: inner},
 	     command: exec $PEER serve 9000}
 	  - {name: far, node: node2, serviceAccount: far}
+	  - {name: legacy, node: node2, enrol: false, labels: {app: legacy}, command: exec $PEER serve 9000,
+	     mesh: {waypoint: default/inner.default.svc.cluster.local}}
 	  - {name: wp, node: node2, serviceAccount: wp, labels: {app: wp}, enrol: false}
 	services:
 	  - {name: web, ports: {80: 9000}, selector: {app: server}}
+	  - name: old
+	    ports: {80: 9000}
+	    selector: {app: legacy}
+	    mesh: {waypoint: default/inner.default.svc.cluster.local}
 	  - {name: wp, ports: {15008: 15008}, selector: {app: wp}}
 	  - {name: inner, ports: {15008: 15008}, selector: {app: inner}}
 	END
@@ -79,6 +85,14 @@ said=$(peer inner who "$v4" 9000) || fail "inner: $said"
 expect_eq "$(field host "$said")" server "inner"
 expect_eq "$(field seen "$said" | cut -d: -f1)" "$(ip_of inner)" "the server sees inner"
 expect_eq "$(why_path inner "$v4:9000")" hbone "weft why of the waypoint"
+# also to one that takes no tunnel, and to a service of such
+for to in "$(ip_of legacy) 9000" "old 80"; do
+	# shellcheck disable=SC2086 # words
+	said=$(peer inner who $to) || fail "inner to $to: $said"
+	expect_eq "$(field host "$said") $(field seen "$said" | cut -d: -f1)" "legacy $(ip_of inner)" "$to"
+done
+expect_ok peer inner both 3000000 "$(ip_of legacy)" 9000
+expect_eq "$(field host "$(peer far who "$(ip_of legacy)" 9000)")" inner "others come to inner"
 # At inner's port 15008 weftd accepts what is for the server, and gives it to inner.
 said=$(peer far who "$v4" 9000) || fail "far: $said"
 expect_eq "$(field host "$said")" inner "what inner is the waypoint of comes to inner"

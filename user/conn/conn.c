@@ -127,14 +127,14 @@ uint64_t conn_bytes_sent(const struct conn *c)
 {
 	if (!c->relay_started)
 		return 0;
-	return c->path == WEFT_PATH_PLAIN ? c->splice.way[1].bytes : c->pump.from_fd;
+	return c->path == WEFT_PATH_PLAIN ? c->splice.way[c->inbound].bytes : c->pump.from_fd;
 }
 
 uint64_t conn_bytes_received(const struct conn *c)
 {
 	if (!c->relay_started)
 		return 0;
-	return c->path == WEFT_PATH_PLAIN ? c->splice.way[0].bytes : c->pump.to_fd;
+	return c->path == WEFT_PATH_PLAIN ? c->splice.way[!c->inbound].bytes : c->pump.to_fd;
 }
 
 static void name_of(char *buf, size_t cap, const struct workload *w)

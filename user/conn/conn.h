@@ -128,7 +128,7 @@ struct conn {
 	uint8_t reason;
 	int app_error; /* of the connect to the application: 0 or -errno */
 	int fd;	 /* towards the local application (outbound: captured; inbound: connected) */
-	int fd2; /* plaintext inbound: the client */
+	int fd2; /* plaintext: the other side, inbound the client */
 	uint64_t id, started_ns, ended_ns;
 	struct conn_local *local;
 	/* chosen: endpoint, local application, or the waypoint and its HBONE port */
@@ -174,6 +174,9 @@ struct tcp_series *conn_series_get(struct conn *c, enum weft_reason reason);
 /* Starts the connect; conn_resume() follows with the result in app_error. w: of the relay that
  * will run, so that one registration with epoll serves both. */
 int conn_connect_app(struct conn *c, struct watch *w);
+/* The same of an outbound connection to its destination, without a tunnel: fd2, for the splice
+ * relay's side b. */
+int conn_connect_plain(struct conn *c);
 void conn_deadline(struct conn *c, uint64_t ns); /* ends c with TIMEOUT; 0: off */
 /* Asks the evaluator; what denies is kept for the log (conn_set_policy). */
 bool conn_denied(struct conn *c);

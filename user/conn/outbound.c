@@ -219,12 +219,25 @@ static int dial(struct conn *c)
 	return pump_start(&c->pump, c->fd);
 }
 
+/* A destination that takes none, and came here nevertheless: from a waypoint of it. Others are let
+ * pass by the kernel. */
+static enum step without_tunnel(struct conn *c)
+{
+	int r;
+
+	c->path = WEFT_PATH_PLAIN;
+	r = conn_connect_plain(c);
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "%s", log_strerror(r));
+	return STEP_WAIT;
+}
+
 static enum step stage_tunnel(struct conn *c)
 {
 	int r;
 
 	if (!c->waypoint && c->dst->protocol != TUNNEL_HBONE)
-		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination takes no tunnel");
+		return without_tunnel(c);
 	c->path = WEFT_PATH_HBONE;
 	c->head = calloc(1, sizeof(*c->head));
 	if (!c->head || head_fill(c, c->head) < 0)
@@ -241,11 +254,37 @@ static enum step stage_tunnel(struct conn *c)
 	return STEP_WAIT;
 }
 
-/* The pump runs since the request was sent; its end is the connection's. */
+static void on_splice_done(void *arg, enum weft_reason why)
+{
+	conn_end(arg, why, NULL);
+}
+
+static enum step relay_plain(struct conn *c)
+{
+	struct splice_opts o = { .on_done = on_splice_done, .arg = c };
+	int r;
+
+	if (c->app_error < 0)
+		return conn_fail(c,
+				 c->app_error == -ETIMEDOUT ? WEFT_REASON_TIMEOUT
+							    : WEFT_REASON_CONNECT_FAILED,
+				 "%s", log_strerror(c->app_error));
+	stage_report_open(c);
+	if (c->series) {
+		o.count_a_to_b = &c->series->received_bytes;
+		o.count_b_to_a = &c->series->sent_bytes;
+	}
+	r = splice_start(&c->splice, c->w->loop, c->fd, c->fd2, &o);
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_LIMIT, "cannot relay: %s", log_strerror(r));
+	c->relay_started = true;
+	return STEP_WAIT;
+}
+
+/* In a tunnel the pump runs since the request was sent; its end is the connection's. */
 static enum step stage_relay(struct conn *c)
 {
-	(void)c;
-	return STEP_WAIT;
+	return c->path == WEFT_PATH_PLAIN ? relay_plain(c) : STEP_WAIT;
 }
 
 const struct stage conn_outbound[] = {

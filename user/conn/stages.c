@@ -105,7 +105,7 @@ static void on_connecting(void *arg, uint32_t events)
 	/* The connect is over; until the relay takes the watch, later edges are its business,
 	 * and it begins with a look at the socket anyway. */
 	if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) && timer_armed(&c->deadline))
-		connect_over(c, tcp_connect_result(c->fd));
+		connect_over(c, tcp_connect_result(c->inbound ? c->fd : c->fd2));
 }
 
 static void on_connect_timeout(void *arg)
@@ -166,6 +166,25 @@ int conn_connect_app(struct conn *c, struct watch *w)
 	timer_set(c->w->loop, &c->deadline, 10 * NS_PER_S, on_connect_timeout, c);
 	return watch_add(c->w->loop, w, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_connecting,
 			 c);
+}
+
+int conn_connect_plain(struct conn *c)
+{
+	const struct tcp_connect_opts o = {
+		.netns_fd = c->local->netns_fd,
+		.to = c->chosen,
+		.keepalive_s = c->w->sh->keepalive_s,
+		.prepare = own_mark,
+		.prepare_arg = c->w->sh->kern,
+	};
+	int fd = tcp_connect(&o);
+
+	if (fd < 0)
+		return fd;
+	c->fd2 = fd;
+	timer_set(c->w->loop, &c->deadline, 10 * NS_PER_S, on_connect_timeout, c);
+	return watch_add(c->w->loop, &c->splice.watch[1], fd,
+			 EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, on_connecting, c);
 }
 
 static struct facts facts_of(const struct conn *c, const char *uri)
