@@ -26,6 +26,8 @@ struct fixture {
 	pthread_t thread;
 	_Atomic bool ready;
 	size_t extra; /* bytes of label value in the metrics, for large pages */
+	int fail;
+	_Atomic unsigned open; /* long answers that have not ended */
 };
 
 static void on_metrics(void *arg, struct prom *w)
@@ -53,21 +55,65 @@ static bool on_ready(void *arg, char *buf, size_t cap)
 static char *on_get(void *arg, const char *path)
 {
 	(void)arg;
-	return strcmp(path, "/config_dump") == 0 ? strdup("{\"a\": 1}\n") : NULL;
+	return strcmp(path, "/connections") == 0 ? strdup("{\"a\": 1}\n") : NULL;
 }
 
-static char *on_post(void *arg, const char *path, const char *query)
+/* A long answer: "x" so many times. */
+struct long_answer {
+	struct fixture *f;
+	size_t left;
+	int fail; /* instead of the end */
+};
+
+static ssize_t on_read(void *arg, char *buf, size_t cap)
 {
+	struct long_answer *a = arg;
+	size_t n = a->left < cap ? a->left : cap;
+
+	if (n == 0)
+		return a->fail;
+	memset(buf, 'x', n);
+	a->left -= n;
+	return (ssize_t)n;
+}
+
+static void on_end(void *arg)
+{
+	struct long_answer *a = arg;
+
+	a->f->open--;
+	free(a);
+}
+
+static int on_stream(void *arg, const char *path, struct page_stream *ret)
+{
+	struct fixture *f = arg;
+	struct long_answer *a = calloc(1, sizeof(*a));
+
+	assert_string_equal(path, "/config_dump");
+	assert_non_null(a);
+	*a = (struct long_answer){ f, f->extra, f->fail };
+	f->open++;
+	*ret = (struct page_stream){ on_read, on_end, a };
+	return 0;
+}
+
+static int on_post(void *arg, const char *path, const char *query, char **ret)
+{
+	bool good = strcmp(query, "level=debug") == 0;
+
 	(void)arg;
-	if (strcmp(path, "/logging") != 0 || strcmp(query, "level=debug") != 0)
-		return NULL;
-	return strdup("current log level is debug\n");
+	if (strcmp(path, "/logging") != 0)
+		return -ENOENT;
+	*ret = strdup(good ? "current log level is debug\n" : "there is no such level\n");
+	return good ? 0 : -EINVAL;
 }
 
 static const struct pages_ops ops = {
 	.metrics = on_metrics,
 	.ready = on_ready,
 	.admin_get = on_get,
+	.admin_stream = on_stream,
 	.admin_post = on_post,
 };
 
@@ -230,20 +276,97 @@ static void unknown_paths_are_404_and_wrong_methods_405(void **state)
 	expect(f->ports.ready_port, "POST", "/healthz/ready", "Content-Length: 0\r\n",
 	       "HTTP/1.1 405 ");
 	expect(f->ports.admin_port, "POST", "/config_dump", "Content-Length: 0\r\n", "HTTP/1.1 405 ");
-	expect(f->ports.admin_port, "GET", "/logging", "", "Allow: POST\r\n");
+	expect(f->ports.admin_port, "GET", "/quitquitquit", "", "Allow: POST\r\n");
+	expect(f->ports.admin_port, "POST", "/connections", "Content-Length: 0\r\n", "HTTP/1.1 405 ");
 }
 
 static void the_admin_page_is_json_and_takes_a_log_level(void **state)
 {
 	struct fixture *f = *state;
 
-	expect(f->ports.admin_port, "GET", "/config_dump", "", "Content-Type: application/json\r\n");
-	expect(f->ports.admin_port, "GET", "/config_dump?x=1", "", "{\"a\": 1}\n");
+	expect(f->ports.admin_port, "GET", "/connections", "", "Content-Type: application/json\r\n");
+	expect(f->ports.admin_port, "GET", "/connections?x=1", "", "{\"a\": 1}\n");
 	expect(f->ports.admin_port, "POST", "/logging?level=debug", "Content-Length: 0\r\n",
 	       "current log level is debug\n");
 	expect(f->ports.admin_port, "POST", "/logging?level=loud", "Content-Length: 0\r\n",
 	       "HTTP/1.1 400 ");
+	expect(f->ports.admin_port, "POST", "/logging?level=loud", "Content-Length: 0\r\n",
+	       "there is no such level\n");
 	expect(f->ports.admin_port, "POST", "/logging", "Content-Length: 0\r\n", "HTTP/1.1 400 ");
+}
+
+static const char ask_dump[] = "GET /config_dump HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/* Reads until the chunk that ends the answer, or the end; how many "x" there were. */
+static size_t read_dump(int fd, bool *ret_whole)
+{
+	char buf[65536], last[5] = "";
+	size_t sum = 0;
+	ssize_t n;
+
+	while ((n = read(fd, buf, sizeof(buf))) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			sum += buf[i] == 'x';
+			memmove(last, last + 1, 4);
+			last[4] = buf[i];
+		}
+		if (memcmp(last, "0\r\n\r\n", 5) == 0)
+			break;
+	}
+	*ret_whole = n > 0;
+	return sum;
+}
+
+static void a_dump_is_made_while_it_is_read_and_freed_after_it(void **state)
+{
+	struct fixture *f = *state;
+	_close_ int fd = -1;
+	bool whole;
+
+	f->extra = 3u << 20;
+	fd = dial4(f->ports.admin_port);
+	assert_int_equal(write(fd, ask_dump, sizeof(ask_dump) - 1), sizeof(ask_dump) - 1);
+	assert_int_equal(read_dump(fd, &whole), f->extra);
+	assert_true(whole);
+	/* The next request on the connection is answered when the last one was put away. */
+	expect(f->ports.admin_port, "GET", "/connections", "", "HTTP/1.1 200 ");
+	assert_int_equal(f->open, 0);
+}
+
+static void a_dump_that_breaks_off_looks_broken_off(void **state)
+{
+	struct fixture *f = *state;
+	_close_ int fd = -1;
+	bool whole;
+
+	f->extra = 100000;
+	f->fail = -ENOMEM;
+	fd = dial4(f->ports.admin_port);
+	assert_int_equal(write(fd, ask_dump, sizeof(ask_dump) - 1), sizeof(ask_dump) - 1);
+	read_dump(fd, &whole);
+	assert_false(whole);
+}
+
+static void dumps_that_nobody_reads_are_few(void **state)
+{
+	struct fixture *f = *state;
+	int fd[PAGE_STREAMS_MAX];
+
+	f->extra = 64u << 20;
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+		char c;
+
+		fd[i] = dial4(f->ports.admin_port);
+		assert_int_equal(write(fd[i], ask_dump, sizeof(ask_dump) - 1), sizeof(ask_dump) - 1);
+		assert_int_equal(read(fd[i], &c, 1), 1);
+	}
+	expect(f->ports.admin_port, "GET", "/config_dump", "", "HTTP/1.1 503 ");
+	for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+		close(fd[i]);
+	while (f->open)
+		expect(f->ports.admin_port, "GET", "/connections", "", "HTTP/1.1 200 ");
+	f->extra = 10;
+	expect(f->ports.admin_port, "GET", "/config_dump", "", "xxxxxxxxxx");
 }
 
 static void a_large_body_is_refused(void **state)
@@ -279,7 +402,7 @@ static void both_families_are_served(void **state)
 		    "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	assert_non_null(strstr(text, "weft_test_total 7"));
 	admin = talk(dial6(f->ports.admin_port),
-		     "GET /config_dump HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+		     "GET /connections HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
 	assert_non_null(strstr(admin, "{\"a\": 1}"));
 }
 
@@ -347,6 +470,9 @@ int main(void)
 		T(readiness_names_what_is_pending),
 		T(unknown_paths_are_404_and_wrong_methods_405),
 		T(the_admin_page_is_json_and_takes_a_log_level),
+		T(a_dump_is_made_while_it_is_read_and_freed_after_it),
+		T(a_dump_that_breaks_off_looks_broken_off),
+		T(dumps_that_nobody_reads_are_few),
 		T(a_large_body_is_refused),
 		T(a_large_page_arrives_whole),
 		T(both_families_are_served),

@@ -211,7 +211,7 @@ int lab_cmd_stop(struct lab_env *e, const struct lab_args *a, struct errbuf *err
 
 	if (r < 0)
 		return r;
-	cgroup_signal(path, SIGTERM);
+	cgroup_signal(path, SIGINT); /* at once, without draining */
 	r = cgroup_wait_empty(path, STOP_TIMEOUT_MS);
 	if (r < 0)
 		return errbuf_set(err, r, "node %s: weftd has not ended after %d s", a->argv[0],

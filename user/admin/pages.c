@@ -30,6 +30,9 @@
 #define LISTEN_BACKLOG 128
 #define RUNS_PER_TURN 8
 #define TYPE_TEXT "text/plain; charset=utf-8"
+#define TYPE_JSON "application/json"
+#define TYPE_HTML "text/html; charset=utf-8"
+#define STREAM_BLOCK (64u * 1024)
 #define TYPE_PROM "text/plain; version=0.0.4; charset=utf-8"
 #define TYPE_OPENMETRICS "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
@@ -51,8 +54,18 @@ struct site {
 	struct timer timer;
 };
 
+/* Paths of ops.admin_stream. */
+static const char *const stream_path[] = { "/config_dump" };
+
+struct stream {
+	struct pages *pages;
+	struct page_stream src;
+	uint64_t until_ns;
+};
+
 struct pages {
 	struct loop *loop;
+	unsigned n_streams;
 	struct pages_ops ops;
 	void *arg;
 	struct site site[PORT_MAX];
@@ -69,6 +82,7 @@ struct answer {
 	const char *type, *allow;
 	char *text; /* malloc'ed, given away */
 	size_t n;
+	struct stream *stream; /* instead of text */
 };
 
 static struct answer answer_text(unsigned status, const char *text)
@@ -135,15 +149,60 @@ static struct answer answer_owned(char *text, const char *type)
 	return (struct answer){ .status = MHD_HTTP_OK, .type = type, .text = text, .n = strlen(text) };
 }
 
+static struct answer page_stream(struct pages *p, const char *path)
+{
+	struct answer a = { .status = MHD_HTTP_OK, .type = TYPE_JSON };
+	struct stream *st;
+
+	if (p->n_streams >= PAGE_STREAMS_MAX)
+		return answer_text(MHD_HTTP_SERVICE_UNAVAILABLE,
+				   "as many of these are being read as may be, try again\n");
+	st = calloc(1, sizeof(*st));
+	if (!st)
+		return (struct answer){ 0 };
+	if (p->ops.admin_stream(p->arg, path, &st->src) < 0) {
+		free(st);
+		return answer_text(MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory\n");
+	}
+	st->pages = p;
+	st->until_ns = clock_mono_ns() + PAGE_STREAM_MAX_S * NS_PER_S;
+	p->n_streams++;
+	a.stream = st;
+	return a;
+}
+
+/* What there is to read on the admin port; text NULL and no stream: nothing. */
+static struct answer page_admin_get(struct pages *p, const char *path)
+{
+	char *text;
+
+	for (size_t i = 0; p->ops.admin_stream && i < ARRAY_LEN(stream_path); i++)
+		if (strcmp(path, stream_path[i]) == 0)
+			return page_stream(p, path);
+	text = p->ops.admin_get ? p->ops.admin_get(p->arg, path) : NULL;
+	if (!text)
+		return answer_not_found();
+	return answer_owned(text, text[0] == '{'   ? TYPE_JSON
+				  : text[0] == '<' ? TYPE_HTML
+						   : TYPE_TEXT);
+}
+
 static struct answer page_admin_post(struct pages *p, const char *path, const char *query)
 {
-	char *text = p->ops.admin_post ? p->ops.admin_post(p->arg, path, query) : NULL;
+	char *text = NULL;
+	int r = p->ops.admin_post ? p->ops.admin_post(p->arg, path, query, &text) : -ENOENT;
+	struct answer a;
 
-	if (text)
-		return answer_owned(text, TYPE_TEXT);
-	if (strcmp(path, "/logging") == 0)
-		return answer_text(MHD_HTTP_BAD_REQUEST,
-				   "bad request: POST /logging?level=error|warn|info|debug\n");
+	if (r != -ENOENT) {
+		if (!text)
+			return (struct answer){ 0 };
+		a = answer_owned(text, TYPE_TEXT);
+		a.status = r < 0 ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK;
+		return a;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(stream_path); i++)
+		if (strcmp(path, stream_path[i]) == 0)
+			return answer_method("GET, HEAD");
 	text = p->ops.admin_get ? p->ops.admin_get(p->arg, path) : NULL;
 	if (!text)
 		return answer_not_found();
@@ -154,16 +213,13 @@ static struct answer page_admin_post(struct pages *p, const char *path, const ch
 static struct answer page_admin(struct pages *p, const char *method, const char *path,
 				const char *query)
 {
-	char *text;
-
 	if (strcmp(method, MHD_HTTP_METHOD_POST) == 0)
 		return page_admin_post(p, path, query);
-	if (strcmp(path, "/logging") == 0)
+	if (strcmp(path, "/quitquitquit") == 0)
 		return answer_method("POST");
 	if (!is_get(method))
 		return answer_method("GET, HEAD, POST");
-	text = p->ops.admin_get ? p->ops.admin_get(p->arg, path) : NULL;
-	return text ? answer_owned(text, "application/json") : answer_not_found();
+	return page_admin_get(p, path);
 }
 
 static struct answer page_of(struct site *s, struct MHD_Connection *conn, const char *method,
@@ -184,18 +240,52 @@ static struct answer page_of(struct site *s, struct MHD_Connection *conn, const 
 	return s->port == PORT_METRICS ? page_metrics(s->pages, conn) : page_ready(s->pages);
 }
 
-static enum MHD_Result send_answer(struct MHD_Connection *conn, struct answer *a)
+static ssize_t on_stream_read(void *cls, uint64_t pos, char *buf, size_t cap)
+{
+	struct stream *st = cls;
+	ssize_t n = clock_mono_ns() < st->until_ns ? st->src.read(st->src.arg, buf, cap) : -ETIMEDOUT;
+
+	(void)pos;
+	if (n == 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	return n < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : n;
+}
+
+static void on_stream_end(void *cls)
+{
+	struct stream *st = cls;
+
+	st->src.end(st->src.arg);
+	st->pages->n_streams--;
+	free(st);
+}
+
+static struct MHD_Response *make_response(const struct answer *a)
 {
 	struct MHD_Response *resp;
+
+	if (a->stream) {
+		resp = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK,
+							 on_stream_read, a->stream, on_stream_end);
+		if (!resp)
+			on_stream_end(a->stream);
+		return resp;
+	}
+	if (!a->text)
+		return NULL;
+	resp = MHD_create_response_from_buffer(a->n, a->text, MHD_RESPMEM_MUST_FREE);
+	if (!resp)
+		free(a->text);
+	return resp;
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *conn, const struct answer *a)
+{
+	struct MHD_Response *resp = make_response(a);
 	enum MHD_Result ok;
 
-	if (!a->text)
+	if (!resp)
 		return MHD_NO;
-	resp = MHD_create_response_from_buffer(a->n, a->text, MHD_RESPMEM_MUST_FREE);
-	if (!resp) {
-		free(a->text);
-		return MHD_NO;
-	}
 	MHD_add_response_header(resp, MHD_HTTP_HEADER_CONTENT_TYPE, a->type);
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
 	if (a->allow)

@@ -8,7 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static _Atomic int log_level_now = LOG_INFO;
+static _Atomic int log_level_now = LOG_INFO; /* of components without their own */
+static _Atomic int log_level_most = LOG_INFO; /* the greatest one of all */
 static _Atomic bool log_json_now;
 
 static const char *const level_name[] = {
@@ -19,9 +20,91 @@ static const char *const level_name[] = {
 };
 _Static_assert(sizeof(level_name) / sizeof(level_name[0]) == LOG_LEVEL_MAX, "name every level");
 
+/* Written by one thread, read by all: a name is complete before the number counts it. */
+static struct {
+	char name[16];
+	_Atomic int level;
+} log_scope[LOG_SCOPES_MAX];
+static _Atomic size_t log_scopes;
+
+static void find_most(void)
+{
+	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+	int most = atomic_load_explicit(&log_level_now, memory_order_relaxed);
+
+	for (size_t i = 0; i < n; i++) {
+		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
+
+		most = level > most ? level : most;
+	}
+	atomic_store_explicit(&log_level_most, most, memory_order_relaxed);
+}
+
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&log_level_now, (int)level, memory_order_relaxed);
+	find_most();
+}
+
+#define LEVEL_UNSET (-1)
+
+int log_set_scope(const char *scope, enum log_level level)
+{
+	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire), i = 0;
+
+	if (!scope[0] || strlen(scope) >= sizeof(log_scope[0].name))
+		return -EINVAL;
+	while (i < n && strcmp(log_scope[i].name, scope) != 0)
+		i++;
+	if (i == LOG_SCOPES_MAX)
+		return -ENOSPC;
+	atomic_store_explicit(&log_scope[i].level, (int)level, memory_order_relaxed);
+	if (i == n) {
+		snprintf(log_scope[i].name, sizeof(log_scope[i].name), "%s", scope);
+		atomic_store_explicit(&log_scopes, n + 1, memory_order_release);
+	}
+	find_most();
+	return 0;
+}
+
+/* The names stay: a reader may be at one. */
+void log_clear_scopes(void)
+{
+	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+
+	for (size_t i = 0; i < n; i++)
+		atomic_store_explicit(&log_scope[i].level, LEVEL_UNSET, memory_order_relaxed);
+	find_most();
+}
+
+static int level_of(const char *scope)
+{
+	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+
+	for (size_t i = 0; i < n; i++) {
+		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
+
+		if (level != LEVEL_UNSET && strcmp(log_scope[i].name, scope) == 0)
+			return level;
+	}
+	return atomic_load_explicit(&log_level_now, memory_order_relaxed);
+}
+
+char *log_levels_text(void)
+{
+	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire), len = 0;
+	char text[LOG_SCOPES_MAX * 24 + 16];
+
+	len = (size_t)snprintf(text, sizeof(text), "%s",
+			       level_name[atomic_load_explicit(&log_level_now, memory_order_relaxed)]);
+	for (size_t i = 0; i < n; i++) {
+		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
+
+		if (level != LEVEL_UNSET)
+			len += (size_t)snprintf(text + len, sizeof(text) - len, ",%s=%s",
+						log_scope[i].name, level_name[level]);
+	}
+	return strdup(text);
 }
 
 void log_set_json(bool json)
@@ -31,7 +114,7 @@ void log_set_json(bool json)
 
 bool log_enabled(enum log_level level)
 {
-	return (int)level <= atomic_load_explicit(&log_level_now, memory_order_relaxed);
+	return (int)level <= atomic_load_explicit(&log_level_most, memory_order_relaxed);
 }
 
 int log_level_parse(const char *s, enum log_level *ret_level)
@@ -81,7 +164,7 @@ void log_line(enum log_level level, const char *scope, const char *fmt, ...)
 	va_list ap;
 	int n;
 
-	if (!log_enabled(level))
+	if (!log_enabled(level) || (int)level > level_of(scope))
 		return;
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);

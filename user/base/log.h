@@ -14,7 +14,15 @@ void log_set_level(enum log_level level);
 void log_set_json(bool json);
 /* "error", "warn", "info" or "debug" -> level; -EINVAL for anything else. */
 int log_level_parse(const char *s, enum log_level *ret_level);
+/* Is it written for any component? */
 bool log_enabled(enum log_level level);
+/* A component (what LOG_SCOPE says) with a level of its own; -ENOSPC when LOG_SCOPES_MAX have
+ * one, -EINVAL if the name is longer than 15 characters or empty. */
+#define LOG_SCOPES_MAX 32
+int log_set_scope(const char *scope, enum log_level level);
+void log_clear_scopes(void);
+/* "info" or "info,dns=debug,xds=warn"; malloc'ed, NULL when out of memory. */
+char *log_levels_text(void);
 
 __attribute__((format(printf, 3, 4))) void log_line(enum log_level level, const char *scope,
 						    const char *fmt, ...);

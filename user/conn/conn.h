@@ -80,6 +80,8 @@ int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 		    struct conn_worker **ret);
 /* Stops accepting; all workers, before the first of them is freed: they hand over. */
 void conn_worker_quiesce(struct conn_worker *w);
+/* The same for the end in peace: peers are told, connections that are open go on. */
+void conn_worker_drain(struct conn_worker *w);
 void conn_worker_free(struct conn_worker **w);
 
 enum conn_listen { CONN_LISTEN_OUTBOUND, CONN_LISTEN_HBONE, CONN_LISTEN_PLAIN };

@@ -265,6 +265,12 @@ void conn_worker_quiesce(struct conn_worker *w)
 		listener_free(list_first(&w->listeners, struct listener, node));
 }
 
+void conn_worker_drain(struct conn_worker *w)
+{
+	conn_worker_quiesce(w);
+	tunnel_drain(w->tunnel);
+}
+
 void conn_worker_free(struct conn_worker **wp)
 {
 	struct conn_worker *w = *wp;

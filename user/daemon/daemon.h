@@ -76,8 +76,9 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
 	uint64_t enforce_ns; /* until all live connections had felt the last change */
-	struct timer stats_off, trim, log_tick, pins;
+	struct timer stats_off, trim, log_tick, pins, drain;
 	struct errbuf pins_error; /* empty: they are where they belong */
+	uint64_t drain_until_ns;  /* 0: not ending in peace */
 	char uplink[64];
 };
 
@@ -106,6 +107,11 @@ json_t *views_status(struct daemon *d);
 json_t *view_connections(struct daemon *d);
 json_t *view_drops(struct daemon *d, uint64_t since); /* since: first seq of "recent" */
 json_t *view_bpf(struct daemon *d);
+/* adminport.c: the pages of the HTTP ports */
+int adminport_start(struct daemon *d, struct errbuf *err);
+/* drain.c: stops the loop when relayed connections have ended, at the latest after opts.drain_ns.
+ * The second call does nothing. */
+void drain_begin(struct daemon *d, const char *why);
 /* why.c: a command of the control socket */
 json_t *on_why(void *arg, const json_t *req, struct errbuf *err);
 /* trim.c: gives back what only starting needed */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * weftd: options, limits, signals, the control loop. What it is made of stands in wire.c.
- *   SIGTERM, SIGINT  end: connections are reset, enrolled pods fail closed, hooks stay
- *   SIGHUP           reopen the access log, read the mesh file again or connect to istiod again
+ *   SIGTERM  end: enrolled pods fail closed, hooks stay; relayed connections have the time of the
+ *            option drain to end, then, or at a second signal, they are reset
+ *   SIGINT   the same at once
+ *   SIGHUP   reopen the access log, read the mesh file again or connect to istiod again
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +45,10 @@ static void on_signal(void *arg, uint32_t events)
 				feed_file_reload(d->feed);
 			if (d->istiod.xds)
 				xds_reconnect(d->istiod.xds);
+			continue;
+		}
+		if (si.ssi_signo == SIGTERM && d->opts.drain_ns && !d->drain_until_ns) {
+			drain_begin(d, "SIGTERM");
 			continue;
 		}
 		log_info("signal %u, stopping", si.ssi_signo);

@@ -198,6 +198,9 @@ static const struct optkey keys[] = {
 	{ "keepalive", KEY_DURATION, AT(keepalive_ns), .def = "3m", .min = 1,
 	  .max = TCP_KEEPALIVE_MAX_S,
 	  .help = "a silent peer's TCP is probed after this, and given up after ten times this" },
+	{ "drain", KEY_DURATION, AT(drain_ns), .def = "5s", .max = DAY_S,
+	  .env = { "CONNECTION_TERMINATION_DEADLINE" },
+	  .help = "what relayed connections get to end by themselves at SIGTERM; 0: nothing" },
 };
 /* clang-format on */
 _Static_assert(ARRAY_LEN(keys) == OPTS_KEYS, "OPTS_KEYS counts the table");

@@ -26,7 +26,7 @@ enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEA
 enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 40
+#define OPTS_KEYS 41
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -62,6 +62,7 @@ struct opts {
 	uint32_t log_level; /* enum log_level */
 	uint64_t certificate_ttl_ns;
 	uint64_t tunnel_ping_ns, keepalive_ns;
+	uint64_t drain_ns; /* 0: relayed connections are reset at once */
 	uint16_t metrics_port, ready_port, admin_port; /* 0: off */
 
 	/* Where each value is from, in the table's order: "default", "file:line", "WEFT_X", "--x". */

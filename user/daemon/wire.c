@@ -17,7 +17,6 @@
 
 #include "admin/ctl.h"
 #include "admin/pages.h"
-#include "admin/views.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
@@ -210,50 +209,8 @@ static int start_feed(struct daemon *d, struct errbuf *err)
 				    on_mesh_apply, d, &d->feed);
 }
 
-static char *admin_get(void *arg, const char *path)
-{
-	struct daemon *d = arg;
-	const struct snap *s = model_snap(d->model);
-	json_t *j = NULL;
-	char *text;
-
-	if (strcmp(path, "/config_dump") == 0)
-		j = json_pack("{s:o, s:o, s:o, s:o, s:o}", "status", views_status(d), "workloads",
-			      view_workloads(s), "services", view_services(s), "policies",
-			      view_policies(s), "certificates", view_certs(d->ident));
-	else if (strcmp(path, "/connections") == 0)
-		j = view_connections(d);
-	if (!j)
-		return NULL;
-	text = json_dumps(j, JSON_INDENT(1));
-	json_decref(j);
-	return text;
-}
-
-static char *admin_post(void *arg, const char *path, const char *query)
-{
-	enum log_level level;
-
-	(void)arg;
-	if (strcmp(path, "/logging") != 0 || !query || strncmp(query, "level=", 6) != 0 ||
-	    log_level_parse(query + 6, &level) < 0)
-		return NULL;
-	log_set_level(level);
-	return str_printf("current log level is %s\n", query + 6);
-}
-
-static bool page_ready(void *arg, char *buf, size_t cap)
-{
-	return daemon_ready(arg, buf, cap);
-}
-
 static int start_admin(struct daemon *d, struct errbuf *err)
 {
-	static const struct pages_ops ops = { .metrics = daemon_metrics,
-					      .ready = page_ready,
-					      .admin_get = admin_get,
-					      .admin_post = admin_post };
-	const struct pages_opts po = { d->opts.metrics_port, d->opts.ready_port, d->opts.admin_port };
 	_free_ char *sock = str_printf("%s/weftd.sock", d->opts.run_dir);
 	int r;
 
@@ -262,7 +219,7 @@ static int start_admin(struct daemon *d, struct errbuf *err)
 	r = ctl_start(d->loop, sock, err, &d->ctl);
 	if (r == 0)
 		r = views_register(d);
-	return r < 0 ? r : pages_start(d->loop, &po, &ops, d, err, &d->pages);
+	return r < 0 ? r : adminport_start(d, err);
 }
 
 int daemon_start(struct daemon *d, struct errbuf *err)
@@ -323,6 +280,7 @@ void daemon_stop(struct daemon *d)
 	timer_cancel(&d->trim);
 	timer_cancel(&d->pins);
 	timer_cancel(&d->log_tick);
+	timer_cancel(&d->drain);
 	kern_close(&d->kern);
 	drops_free(&d->drops);
 	metrics_free(&d->metrics);

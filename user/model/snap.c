@@ -42,6 +42,18 @@ void snap_free(struct snap **ps)
 	free(s);
 }
 
+struct snap *snap_share(const struct snap *s)
+{
+	struct snap *copy = malloc(sizeof(*copy));
+
+	if (!copy)
+		return NULL;
+	*copy = *s;
+	index_get(s->index);
+	policies_get(s->policies);
+	return copy;
+}
+
 static void text_default(char **text)
 {
 	if (!*text)

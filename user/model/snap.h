@@ -76,6 +76,10 @@ struct policy_change {
 int model_build_policies(struct model *m, struct policy_change *change, size_t n,
 			 struct errbuf *err, struct snap **ret);
 void snap_free(struct snap **s); /* of one that was never published */
+/* The same content for somebody who needs it over several turns of the loop, as long as he wants;
+ * shares everything, costs nothing that grows with the mesh. Control thread. snap_free() it. NULL
+ * when out of memory. */
+struct snap *snap_share(const struct snap *s);
 /* Second phase: readers see it from now on; frees the old one after a grace period. The
  * calling thread must be registered with urcu-qsbr. */
 void model_publish(struct model *m, struct snap *s);

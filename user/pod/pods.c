@@ -8,7 +8,6 @@
 #include "pod/pods.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -35,6 +34,7 @@ struct pods {
 	size_t n;
 	uint32_t next_slot;
 	struct timer check;
+	bool quiesced;
 	/* Cookies of pods that an earlier daemon had enrolled and this one has not (yet). Their
 	 * kernel entries stay, so nothing of theirs goes out in plain text. */
 	uint64_t closed[PODS_MAX];
@@ -313,6 +313,11 @@ int pods_enrol(struct pods *p, const char *ns, const char *name, const char *net
 	if (fd < 0)
 		return errbuf_set(err, fd, "pod %s/%s: %s is not a network namespace: %s", ns, name,
 				  netns_path, log_strerror(fd));
+	if (p->quiesced) {
+		close(fd);
+		return errbuf_set(err, -ESHUTDOWN, "pod %s/%s: weftd is ending, ask the next one",
+				  ns, name);
+	}
 	r = netns_refuse(p, ns, name, fd, err);
 	if (r < 0) {
 		close(fd);
@@ -429,31 +434,11 @@ int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf
 	return 0;
 }
 
-static struct conn_local *local_copy(const struct conn_local *l, const char *identity)
-{
-	struct conn_local *copy = calloc(1, sizeof(*copy));
-
-	if (!copy)
-		return NULL;
-	copy->refs = 1;
-	copy->slot = l->slot;
-	copy->cookie = l->cookie;
-	copy->v4 = l->v4;
-	copy->v6 = l->v6;
-	copy->netns_fd = fcntl(l->netns_fd, F_DUPFD_CLOEXEC, 0);
-	copy->ns = str_dup(str_of(l->ns));
-	copy->name = str_dup(str_of(l->name));
-	copy->identity = str_dup(str_of(identity));
-	if (copy->netns_fd < 0 || !copy->ns || !copy->name || !copy->identity)
-		conn_local_put(&copy);
-	return copy;
-}
-
 /* Sockets, slot and kernel entries stay: there is no moment in which the pod is outside of the
  * mesh. Connections that are open keep the identity they were made with. */
 static void change_identity(struct pods *p, struct pod *pod, const struct workload *w)
 {
-	struct conn_local *old = pod->local, *l = local_copy(old, w->identity);
+	struct conn_local *old = pod->local, *l = pod_local_copy(old, w->identity);
 	_free_ char *was_wanted = pod->wanted;
 
 	if (!l) {
@@ -476,6 +461,8 @@ static void change_identity(struct pods *p, struct pod *pod, const struct worklo
 
 void pods_sync(struct pods *p, const struct snap *s)
 {
+	if (p->quiesced)
+		return;
 	list_for_each(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
 		struct workload *w = snap_workload_by_pod(s, pod->local->ns, pod->local->name);
@@ -569,6 +556,23 @@ int pods_new(const struct pods_opts *o, struct pods **ret)
 	list_init(&p->all);
 	*ret = p;
 	return 0;
+}
+
+size_t pods_count(const struct pods *p)
+{
+	return p->n;
+}
+
+void pods_quiesce(struct pods *p)
+{
+	p->quiesced = true;
+	timer_cancel(&p->check);
+	list_for_each(n, &p->all) {
+		struct pod *pod = list_entry(n, struct pod, node);
+
+		for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
+			own_close(&pod->fd[i]);
+	}
 }
 
 void pods_free(struct pods **pp)

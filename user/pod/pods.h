@@ -52,6 +52,9 @@ struct pod {
 int pods_new(const struct pods_opts *o, struct pods **ret);
 /* Stops serving; kernel entries stay, so the pods fail closed until the next daemon. */
 void pods_free(struct pods **p);
+/* Closes the listeners of all pods, whose kernel entries stay: new connections are refused. No
+ * pod can be enrolled afterwards. The workers must have stopped to accept. */
+void pods_quiesce(struct pods *p);
 
 /* Idempotent for the same namespace. -EEXIST is never returned: a pod that came back with a
  * new netns replaces the old enrolment. Errors have their sentence. */
@@ -63,10 +66,13 @@ int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf
 void pods_restore(struct pods *p);
 /* After a new snapshot: workload ids and identities. */
 void pods_sync(struct pods *p, const struct snap *s);
+size_t pods_count(const struct pods *p);
 void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), void *arg);
 /* Is this address that of an enrolled pod which is this workload? */
 bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a);
 enum pod_state pod_state(const struct pod *pod);
+/* local.c: with a descriptor of its own and one reference; NULL: out of memory or descriptors. */
+struct conn_local *pod_local_copy(const struct conn_local *l, const char *identity);
 /* route.c: inside the pod's netns. */
 int pod_route_setup(int netns_fd, struct errbuf *err);
 /* Addresses of the pod and its host-side interface (0 if not found). */

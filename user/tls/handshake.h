@@ -32,6 +32,17 @@ uint64_t tls_identity_not_before(const struct tls_identity *id);
 uint64_t tls_identity_not_after(const struct tls_identity *id);
 const char *tls_identity_serial(const struct tls_identity *id);
 
+/* A certificate for people to look at; valid during the call. */
+struct tls_cert_text {
+	bool root; /* one of those that peers are checked against, not of the own chain */
+	const char *pem_base64; /* base64 of the PEM text */
+	const char *serial; /* decimal */
+	uint64_t not_before, not_after; /* Unix seconds */
+};
+/* The own chain, leaf first, then the roots. 0 or -ENOMEM. Any thread. */
+int tls_identity_certs(const struct tls_identity *id,
+		       void (*fn)(void *arg, const struct tls_cert_text *c), void *arg);
+
 struct tls_hs;
 
 int tls_hs_new(struct tls_identity *id, enum tls_role role, struct tls_hs **ret);

@@ -247,25 +247,35 @@ int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 	return r;
 }
 
+static void drain(struct hbone *hb)
+{
+	pool_remove(hb);
+	hb->draining = true;
+	if (hb->phase != HBONE_READY)
+		return;
+	h2_conn_goaway(&hb->h2, H2_NO_ERROR);
+	if (hb->h2.n_streams || hb->refs > 1) {
+		hbone_flush_later(hb);
+		return;
+	}
+	hbone_flush(hb);
+	hbone_close(hb, WEFT_REASON_OK, "drained");
+}
+
 void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local)
 {
 	list_for_each_safe(n, &t->conns) {
 		struct hbone *hb = list_entry(n, struct hbone, node);
 
-		if (hb->server ? hb->local != local : hb->slot != slot)
-			continue;
-		pool_remove(hb);
-		hb->draining = true;
-		if (hb->phase != HBONE_READY)
-			continue;
-		h2_conn_goaway(&hb->h2, H2_NO_ERROR);
-		if (hb->h2.n_streams || hb->refs > 1) {
-			hbone_flush_later(hb);
-			continue;
-		}
-		hbone_flush(hb);
-		hbone_close(hb, WEFT_REASON_OK, "drained");
+		if (hb->server ? hb->local == local : hb->slot == slot)
+			drain(hb);
 	}
+}
+
+void tunnel_drain(struct tunnel *t)
+{
+	list_for_each_safe(n, &t->conns)
+		drain(list_entry(n, struct hbone, node));
 }
 
 int tunnel_new(const struct tunnel_opts *o, struct tunnel **ret)

@@ -117,3 +117,5 @@ void tunnel_recheck(struct tunnel *t);
 /* A pod left: no new streams on its client connections (by slot) and on the server
  * connections whose local is this one (GOAWAY); streams that are open go on to their end. */
 void tunnel_drain_pod(struct tunnel *t, uint32_t slot, const void *local);
+/* The same for all pods. Streams that are being opened go on, too. */
+void tunnel_drain(struct tunnel *t);
