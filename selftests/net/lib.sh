@@ -14,6 +14,7 @@
 #   fail MSG, skip MSG
 #
 # BUILD (or O): build folder (build). LAB: name of the lab (weft). LAB_KEEP=1: leave it standing.
+# Each scenario ends with `weft maps check` on all nodes whose weftd answers; MAPS_CHECK=0: not this one.
 # WAIT_FACTOR: multiplies the deadlines of wait_for, for machines that are emulated.
 
 set -u -o pipefail
@@ -65,9 +66,24 @@ lib_logs() {
 	done
 }
 
+# Whatever a scenario did to it: in the end the kernel has what the mesh asks for.
+lib_maps_check() {
+	local socket n
+	((${MAPS_CHECK:-1})) || return 0
+	for socket in "$LAB_DIR"/*/weftd.sock; do
+		n=$("$WEFT" --socket "$socket" -o json maps check 2>/dev/null | jq .differences 2>/dev/null)
+		((${n:-0} == 0)) && continue
+		echo "FAIL: the kernel's tables are not what the mesh asks for:" >&2
+		"$WEFT" --socket "$socket" maps check >&2
+		lib_failed=1
+		return 1
+	done
+}
+
 lib_end() {
 	local code=$?
 	trap - EXIT INT TERM HUP
+	((lib_lab_stands && code == 0)) && { lib_maps_check || code=1; }
 	((lib_failed || (code != 0 && code != 4))) && lib_logs
 	if ((lib_lab_stands)) && [[ ${LAB_KEEP:-0} != 1 ]]; then
 		lab down >/dev/null || code=1

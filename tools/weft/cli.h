@@ -67,6 +67,7 @@ int cmd_connections(const struct cli *c);
 int cmd_drops(const struct cli *c);
 int cmd_certs(const struct cli *c);
 int cmd_bpf(const struct cli *c);
+int cmd_maps_check(const struct cli *c);
 int cmd_check(const struct cli *c);
 int cmd_log_level(const struct cli *c);
 int cmd_reload(const struct cli *c);

@@ -13,17 +13,26 @@
 static const struct cmd commands[] = {
 	{ .name = "status", .help = "whether the daemon is well, in one page", .fn = cmd_status },
 	{ .name = "pods", .help = "pods of this node that are enrolled", .fn = cmd_pods },
-	{ .name = "pod enrol", .args = "NAMESPACE/NAME --netns PATH", .opts = " --netns --uid ",
-	  .help = "take a running pod into the mesh", .min_args = 1, .max_args = 1,
+	{ .name = "pod enrol",
+	  .args = "NAMESPACE/NAME --netns PATH",
+	  .opts = " --netns --uid ",
+	  .help = "take a running pod into the mesh",
+	  .min_args = 1,
+	  .max_args = 1,
 	  .detail = "The pod is not restarted; connections that are open already stay as they "
 		    "are.",
 	  .fn = cmd_pod_enrol },
-	{ .name = "pod unenrol", .args = "NAMESPACE/NAME", .help = "let a pod leave the mesh",
-	  .min_args = 1, .max_args = 1, .fn = cmd_pod_unenrol },
+	{ .name = "pod unenrol",
+	  .args = "NAMESPACE/NAME",
+	  .help = "let a pod leave the mesh",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .fn = cmd_pod_unenrol },
 	{ .name = "workloads", .help = "workloads of the whole mesh", .fn = cmd_workloads },
 	{ .name = "services", .help = "services, their ports and endpoints", .fn = cmd_services },
 	{ .name = "policies", .help = "authorization policies", .fn = cmd_policies },
-	{ .name = "why", .args = "SOURCE DESTINATION[:PORT] [--mesh FILE]",
+	{ .name = "why",
+	  .args = "SOURCE DESTINATION[:PORT] [--mesh FILE]",
 	  .opts = " --mesh --trust-domain ",
 	  .help = "why a connection is allowed or denied, and which way it takes",
 	  .detail = "SOURCE is a pod NAMESPACE/NAME, a uid, an address, or outside: somebody whom "
@@ -34,8 +43,12 @@ static const struct cmd commands[] = {
 		    "no root, and a workload with protocol HBONE counts as enrolled.\n"
 		    "Exit codes: 0 allowed, 1 denied (also if only some of the ways are), 2 wrong "
 		    "usage or an unknown name, 3 the daemon cannot be reached.",
-	  .min_args = 2, .max_args = 2, .fn = cmd_why },
-	{ .name = "policy test", .args = "FILE [--mesh FILE]", .opts = " --mesh --trust-domain ",
+	  .min_args = 2,
+	  .max_args = 2,
+	  .fn = cmd_why },
+	{ .name = "policy test",
+	  .args = "FILE [--mesh FILE]",
+	  .opts = " --mesh --trust-domain ",
 	  .help = "check a table of connections that must be allowed or denied",
 	  .detail = "FILE is a YAML list of {from, to, port, expect: allow|deny, policy, name}; from "
 		    "and to are written as for `weft why`, port may stand in to; policy is the one "
@@ -43,8 +56,12 @@ static const struct cmd commands[] = {
 		    "--mesh no daemon is needed, so that it can run before a change is applied.\n"
 		    "Exit codes: 0 all passed, 1 some failed, 2 wrong usage or a broken file, 3 the "
 		    "daemon cannot be reached.",
-	  .min_args = 1, .max_args = 1, .fn = cmd_policy_test },
-	{ .name = "connections", .args = "[-w] [--pod NAMESPACE/NAME]", .opts = " --watch --pod ",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .fn = cmd_policy_test },
+	{ .name = "connections",
+	  .args = "[-w] [--pod NAMESPACE/NAME]",
+	  .opts = " --watch --pod ",
 	  .help = "open connections: peer, identity, path, bytes",
 	  .detail = "With -w a live screen sorted by rate, until q or Ctrl-C; when the output is "
 		    "no terminal, a table every second.\n"
@@ -52,18 +69,31 @@ static const struct cmd commands[] = {
 		    "the kernel, no proxy), hbone (mutual TLS tunnel), plain (from outside the "
 		    "mesh), passthrough (to outside the mesh).",
 	  .fn = cmd_connections },
-	{ .name = "drops", .args = "[-f]", .opts = " --follow ",
+	{ .name = "drops",
+	  .args = "[-f]",
+	  .opts = " --follow ",
 	  .help = "what was refused or cut, and why",
 	  .detail = "With -f a line for each refusal from now on, until Ctrl-C: time, node if there are "
 		    "several, source, destination, address, reason, deciding policy with the index "
 		    "of its rule, and where it was refused. With -o json one object per line.",
 	  .fn = cmd_drops },
 	{ .name = "certs", .help = "certificates of this node's identities", .fn = cmd_certs },
-	{ .name = "bpf", .help = "BPF programs, where they are attached, and maps",
+	{ .name = "bpf",
+	  .help = "BPF programs, where they are attached, and maps",
 	  .detail = "EACH is the mean time of a run; the kernel measures it only while "
 		    "`sysctl kernel.bpf_stats_enabled=1` is set.",
 	  .fn = cmd_bpf },
-	{ .name = "check", .args = "[--pre]", .opts = " --pre ",
+	{ .name = "maps check",
+	  .help = "whether the kernel's tables have what the mesh asks for",
+	  .detail = "weftd makes all entries anew from the mesh and compares them with what the kernel "
+		    "has: addresses, ranges, services and their slots, pods, and each cached verdict "
+		    "with what the policies say. A difference is a bug: report it. A new mesh "
+		    "version, or a restart of weftd, writes the tables again.\n"
+		    "Exit codes: 0 all the same, 1 differences, 3 the daemon cannot be reached.",
+	  .fn = cmd_maps_check },
+	{ .name = "check",
+	  .args = "[--pre]",
+	  .opts = " --pre ",
 	  .help = "whether this node can carry the mesh, and what to do if not",
 	  .detail = "Kernel features are tried, in a namespace that is gone afterwards, not told "
 		    "from the version. ok: as it should be; fallback: works in another way, the "
@@ -71,31 +101,48 @@ static const struct cmd commands[] = {
 		    "FAIL: Weft does not work here. With --pre only what can be known before "
 		    "weftd is installed. Exit code 1 if anything fails. Needs root.",
 	  .fn = cmd_check },
-	{ .name = "log level", .args = "error|warn|info|debug", .help = "change the log level",
-	  .min_args = 1, .max_args = 1, .fn = cmd_log_level },
-	{ .name = "reload", .help = "read the mesh file again", .fn = cmd_reload,
+	{ .name = "log level",
+	  .args = "error|warn|info|debug",
+	  .help = "change the log level",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .fn = cmd_log_level },
+	{ .name = "reload",
+	  .help = "read the mesh file again",
+	  .fn = cmd_reload,
 	  .detail = "It is read by itself when it changes; this also tells what is wrong with "
 		    "it." },
 	{ .name = "stop", .help = "end the daemon; relayed connections are reset", .fn = cmd_stop },
-	{ .name = "ca init", .args = "[--dir DIR] [--trust-domain NAME] [--node NAME]...",
-	  .opts = " --dir --trust-domain ", .fn = cmd_ca_init,
+	{ .name = "ca init",
+	  .args = "[--dir DIR] [--trust-domain NAME] [--node NAME]...",
+	  .opts = " --dir --trust-domain ",
+	  .fn = cmd_ca_init,
 	  .help = "make the mesh's root and the nodes' intermediates",
 	  .detail = "A root that is there already is kept, so nodes can be added one by one. "
 		    "DIR is /etc/weft/ca unless it is given. No daemon is needed." },
-	{ .name = "lab", .args = "...", .help = "several nodes on this machine, for trying out",
+	{ .name = "lab",
+	  .args = "...",
+	  .help = "several nodes on this machine, for trying out",
 	  .raw = cmd_lab },
-	{ .name = "demo", .args = "...", .help = "a lab with traffic, to look at",
-	  .raw = cmd_demo },
-	{ .name = "bench", .args = "[OPTION...]|report OUT|compare OLD NEW",
+	{ .name = "demo", .args = "...", .help = "a lab with traffic, to look at", .raw = cmd_demo },
+	{ .name = "bench",
+	  .args = "[OPTION...]|report OUT|compare OLD NEW",
 	  .help = "measure the mesh against plain TCP and sidecars",
 	  .detail = "Works in the source tree, as root, on a machine that does nothing else. "
 		    "`weft bench --help` lists modes, figures and options.",
 	  .raw = cmd_bench },
-	{ .name = "completion", .args = "bash", .help = "print the completion script",
-	  .min_args = 1, .max_args = 1, .fn = cmd_completion },
+	{ .name = "completion",
+	  .args = "bash",
+	  .help = "print the completion script",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .fn = cmd_completion },
 	{ .name = "version", .help = "print the version", .fn = cmd_version },
-	{ .name = "help", .args = "[COMMAND]", .help = "this text, or about one command",
-	  .max_args = 2, .fn = cmd_help },
+	{ .name = "help",
+	  .args = "[COMMAND]",
+	  .help = "this text, or about one command",
+	  .max_args = 2,
+	  .fn = cmd_help },
 	{ 0 },
 };
 

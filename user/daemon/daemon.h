@@ -107,6 +107,8 @@ json_t *views_status(struct daemon *d);
 json_t *view_connections(struct daemon *d);
 json_t *view_drops(struct daemon *d, uint64_t since); /* since: first seq of "recent" */
 json_t *view_bpf(struct daemon *d);
+/* mapscheck.c: "maps.check" of the control socket. */
+json_t *on_maps_check(void *arg, const json_t *req, struct errbuf *err);
 /* adminport.c: the pages of the HTTP ports */
 int adminport_start(struct daemon *d, struct errbuf *err);
 /* drain.c: stops the loop when relayed connections have ended, at the latest after opts.drain_ns.

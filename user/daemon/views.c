@@ -402,14 +402,22 @@ int views_register(struct daemon *d)
 		const char *cmd;
 		ctl_fn fn;
 	} cmds[] = {
-		{ "status", on_status },	   { "pods", on_pods },
-		{ "pod.enrol", on_enrol },	   { "pod.unenrol", on_unenrol },
-		{ "workloads", on_workloads },	   { "services", on_services },
-		{ "policies", on_policies },	   { "certs", on_certs },
-		{ "connections", on_connections }, { "drops", on_drops },
-		{ "bpf", on_bpf },		   { "log.level", on_log_level },
-		{ "reload", on_reload },	   { "stop", on_stop },
+		{ "status", on_status },
+		{ "pods", on_pods },
+		{ "pod.enrol", on_enrol },
+		{ "pod.unenrol", on_unenrol },
+		{ "workloads", on_workloads },
+		{ "services", on_services },
+		{ "policies", on_policies },
+		{ "certs", on_certs },
+		{ "connections", on_connections },
+		{ "drops", on_drops },
+		{ "bpf", on_bpf },
+		{ "log.level", on_log_level },
+		{ "reload", on_reload },
+		{ "stop", on_stop },
 		{ "why", on_why },
+		{ "maps.check", on_maps_check },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cmds); i++) {

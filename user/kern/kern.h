@@ -87,7 +87,8 @@ void kern_service_each(struct kern *k,
 int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v);
 int kern_slot_del(struct kern *k, const struct weft_slot_key *key);
 /* fn may not delete. */
-void kern_slot_each(struct kern *k, void (*fn)(void *arg, const struct weft_slot_key *key),
+void kern_slot_each(struct kern *k,
+		    void (*fn)(void *arg, const struct weft_slot_key *key, const struct weft_slot *v),
 		    void *arg);
 
 /* Verdicts. kern_epoch_bump makes every cached verdict a miss. */
@@ -95,6 +96,10 @@ int kern_verdict_set_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t po
 /* What is cached, whatever its epoch; -ENOENT: nothing. */
 int kern_verdict_get_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t port,
 			 struct weft_verdict *ret);
+/* Those of the current epoch. Workers add to them meanwhile: some may be seen twice. */
+void kern_verdict_each(struct kern *k,
+		       void (*fn)(void *arg, const struct weft_verdict_key *key, bool allow),
+		       void *arg);
 uint32_t kern_epoch_any(struct kern *k);
 int kern_epoch_bump(struct kern *k);
 /* Deletes verdicts of older epochs. */

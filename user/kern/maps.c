@@ -193,7 +193,7 @@ int kern_slot_del(struct kern *k, const struct weft_slot_key *key)
 }
 
 struct slot_walk {
-	void (*fn)(void *arg, const struct weft_slot_key *key);
+	void (*fn)(void *arg, const struct weft_slot_key *key, const struct weft_slot *v);
 	void *arg;
 };
 
@@ -201,11 +201,12 @@ static void on_slot(void *arg, const void *key, const void *value)
 {
 	const struct slot_walk *w = arg;
 
-	(void)value;
-	w->fn(w->arg, key);
+	w->fn(w->arg, key, value);
 }
 
-void kern_slot_each(struct kern *k, void (*fn)(void *arg, const struct weft_slot_key *key), void *arg)
+void kern_slot_each(struct kern *k,
+		    void (*fn)(void *arg, const struct weft_slot_key *key, const struct weft_slot *v),
+		    void *arg)
 {
 	struct slot_walk w = { fn, arg };
 	struct weft_slot_key key, next;
@@ -246,6 +247,32 @@ int kern_verdict_get_any(struct kern *k, uint32_t src, uint32_t dst, uint16_t po
 	struct weft_verdict_key key = { .src = src, .dst = dst, .port = port };
 
 	return bpf_map_lookup_elem(k->fd_verdicts, &key, ret);
+}
+
+struct verdict_walk {
+	void (*fn)(void *arg, const struct weft_verdict_key *key, bool allow);
+	void *arg;
+	uint32_t epoch;
+};
+
+static void on_verdict(void *arg, const void *key, const void *value)
+{
+	const struct verdict_walk *w = arg;
+	const struct weft_verdict *v = value;
+
+	if (v->epoch == w->epoch)
+		w->fn(w->arg, key, v->kind == WEFT_VERDICT_ALLOW);
+}
+
+void kern_verdict_each(struct kern *k,
+		       void (*fn)(void *arg, const struct weft_verdict_key *key, bool allow),
+		       void *arg)
+{
+	struct verdict_walk w = { fn, arg, kern_epoch_any(k) };
+	struct weft_verdict_key key, next;
+	struct weft_verdict value;
+
+	map_walk(k->fd_verdicts, &key, &next, sizeof(key), &value, 1u << 20, on_verdict, &w);
 }
 
 int kern_refuse_set(struct kern *k, const struct weft_addr *addr, uint16_t port, uint32_t dst,

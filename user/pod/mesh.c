@@ -24,11 +24,11 @@ void mesh_write_failed(struct mesh *m, const char *table, int r)
 
 /* ---- addresses ---- */
 
-static struct addr_node *addr_find(struct mesh *m, const struct weft_addr *a, uint64_t hash)
+struct addr_node *mesh_addr_find(struct mesh *m, const struct weft_addr *a)
 {
 	struct hnode *n;
 
-	for (n = hmap_first(&m->addrs, hash); n; n = hmap_next_same(n)) {
+	for (n = hmap_first(&m->addrs, hash_bytes(a, sizeof(*a))); n; n = hmap_next_same(n)) {
 		struct addr_node *an = container_of(n, struct addr_node, by_addr);
 
 		if (ip_eq(&an->addr, a))
@@ -39,8 +39,7 @@ static struct addr_node *addr_find(struct mesh *m, const struct weft_addr *a, ui
 
 static int addr_want(struct mesh *m, const struct weft_addr *a, const struct weft_wld *w)
 {
-	uint64_t hash = hash_bytes(a, sizeof(*a));
-	struct addr_node *an = addr_find(m, a, hash);
+	struct addr_node *an = mesh_addr_find(m, a);
 	int r;
 
 	if (!an) {
@@ -49,7 +48,7 @@ static int addr_want(struct mesh *m, const struct weft_addr *a, const struct wef
 			return -ENOMEM;
 		an->addr = *a;
 		an->value.workload = ~0u; /* differs from everything */
-		r = hmap_insert(&m->addrs, &an->by_addr, hash);
+		r = hmap_insert(&m->addrs, &an->by_addr, hash_bytes(a, sizeof(*a)));
 		if (r < 0) {
 			free(an);
 			return r;
@@ -58,7 +57,7 @@ static int addr_want(struct mesh *m, const struct weft_addr *a, const struct wef
 	an->round = m->round;
 	if (memcmp(&an->value, w, sizeof(*w)) == 0)
 		return 0;
-	r = kern_addr_set(m->kern, a, w);
+	r = m->kern ? kern_addr_set(m->kern, a, w) : 0;
 	m->stats.writes++;
 	if (r < 0) {
 		mesh_write_failed(m, "weft_addrs", r);
@@ -143,11 +142,11 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 
 /* ---- services ---- */
 
-static struct svc_node *svc_find(struct mesh *m, const struct weft_svc_key *key, uint64_t hash)
+struct svc_node *mesh_svc_find(struct mesh *m, const struct weft_svc_key *key)
 {
 	struct hnode *n;
 
-	for (n = hmap_first(&m->services, hash); n; n = hmap_next_same(n)) {
+	for (n = hmap_first(&m->services, hash_bytes(key, sizeof(*key))); n; n = hmap_next_same(n)) {
 		struct svc_node *sn = container_of(n, struct svc_node, by_key);
 
 		if (memcmp(&sn->key, key, sizeof(*key)) == 0)
@@ -158,8 +157,7 @@ static struct svc_node *svc_find(struct mesh *m, const struct weft_svc_key *key,
 
 static struct svc_node *svc_get(struct mesh *m, const struct weft_svc_key *key)
 {
-	uint64_t hash = hash_bytes(key, sizeof(*key));
-	struct svc_node *sn = svc_find(m, key, hash);
+	struct svc_node *sn = mesh_svc_find(m, key);
 
 	if (sn)
 		return sn;
@@ -167,7 +165,7 @@ static struct svc_node *svc_get(struct mesh *m, const struct weft_svc_key *key)
 	if (!sn)
 		return NULL;
 	sn->key = *key;
-	if (hmap_insert(&m->services, &sn->by_key, hash) < 0) {
+	if (hmap_insert(&m->services, &sn->by_key, hash_bytes(key, sizeof(*key))) < 0) {
 		free(sn);
 		return NULL;
 	}
@@ -185,7 +183,7 @@ static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id, const 
 		if (i < sn->n_slots && sn->value.service == id &&
 		    memcmp(&sn->slots[i], &v.ep, sizeof(v.ep)) == 0)
 			continue;
-		r = kern_slot_set(m->kern, &key, &v);
+		r = m->kern ? kern_slot_set(m->kern, &key, &v) : 0;
 		m->stats.writes++;
 		if (r < 0)
 			mesh_write_failed(m, "weft_slots", r);
@@ -230,7 +228,7 @@ static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
 	sn->round = m->round;
 	slots_write(m, sn, id, c, n);
 	if (memcmp(&sn->value, &v, sizeof(v)) != 0) {
-		r = kern_service_set(m->kern, key, &v);
+		r = m->kern ? kern_service_set(m->kern, key, &v) : 0;
 		m->stats.writes++;
 		if (r < 0)
 			mesh_write_failed(m, "weft_services", r);
@@ -367,6 +365,17 @@ int mesh_new(struct kern *k, struct model *model, struct pods *pods, struct loop
 	mesh_orphans_drop(m);
 	*ret = m;
 	return 0;
+}
+
+struct mesh *mesh_shadow(const struct mesh *m)
+{
+	struct mesh *shadow = calloc(1, sizeof(*shadow));
+
+	if (shadow) {
+		shadow->pods = m->pods;
+		shadow->node = m->node;
+	}
+	return shadow;
 }
 
 void mesh_free(struct mesh **mp)

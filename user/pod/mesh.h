@@ -41,4 +41,17 @@ int mesh_sync(struct mesh *m, const struct snap *s);
  */
 void mesh_enforce(struct mesh *m, const struct snap *s);
 void mesh_verdicts(struct mesh *m, const struct snap *s);
+/* What a table of the kernel and the snapshot do not agree about. */
+struct mesh_diff {
+	const char *table; /* "weft_addrs" */
+	char key[128], kernel[128], wanted[128]; /* for people; "" : not there */
+};
+
+/*
+ * Makes anew, from nothing, what s asks for, and compares it with what the kernel has: addresses,
+ * ranges, services, slots, pods; and what is cached of verdicts with what the evaluator says. fn sees each
+ * difference; *ret_rows: entries compared. -ENOMEM. Between changes, not in the middle of one.
+ */
+int mesh_check(struct mesh *m, const struct snap *s,
+	       void (*fn)(void *arg, const struct mesh_diff *d), void *arg, uint64_t *ret_rows);
 void mesh_stats(const struct mesh *m, struct mesh_stats *ret);

@@ -58,11 +58,12 @@ static void shown_add(struct sweep *w, const struct svc_node *sn)
 		s->n_slots = sn->value.n_slots;
 }
 
-static void on_slot(void *arg, const struct weft_slot_key *key)
+static void on_slot(void *arg, const struct weft_slot_key *key, const struct weft_slot *v)
 {
 	struct sweep *w = arg;
 	const struct shown *s = shown_find(w, key);
 
+	(void)v;
 	if (s && (key->n & ~WEFT_SLOT_V6) < s->n_slots)
 		return;
 	w->failed |= vec_push(&w->orphans, *key) < 0;

@@ -37,7 +37,7 @@ struct range_node {
 };
 
 struct mesh {
-	struct kern *kern;
+	struct kern *kern; /* NULL: the shadow alone, of what the kernel should have */
 	struct model *model;
 	struct pods *pods;
 	const char *node;
@@ -49,6 +49,10 @@ struct mesh {
 	struct mesh_stats stats;
 };
 
+/* An empty shadow with the pods and the node of m, without a kernel; mesh_free(). */
+struct mesh *mesh_shadow(const struct mesh *m);
+struct addr_node *mesh_addr_find(struct mesh *m, const struct weft_addr *a);
+struct svc_node *mesh_svc_find(struct mesh *m, const struct weft_svc_key *key);
 void mesh_write_failed(struct mesh *m, const char *table, int r);
 /* mesh_ranges.c: the kernel's weft_ranges are those of s; before the first sync: what it has. */
 void mesh_ranges_sync(struct mesh *m, const struct snap *s);

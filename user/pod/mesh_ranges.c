@@ -38,7 +38,7 @@ static void want(struct mesh *m, struct range_node *list, size_t *n, const struc
 	list[(*n)++] = (struct range_node){ *p, flags };
 	if (has && has->flags == flags)
 		return;
-	r = kern_range_set(m->kern, p, flags);
+	r = m->kern ? kern_range_set(m->kern, p, flags) : 0;
 	m->stats.writes++;
 	if (r < 0)
 		mesh_write_failed(m, "weft_ranges", r);

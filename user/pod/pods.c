@@ -58,7 +58,7 @@ static struct pod *find(const struct pods *p, const char *ns, const char *name)
 	return NULL;
 }
 
-static bool is_closed(const struct pods *p, uint64_t cookie)
+bool pods_closed(const struct pods *p, uint64_t cookie)
 {
 	for (size_t i = 0; i < p->n_closed; i++)
 		if (p->closed[i] == cookie)
@@ -107,7 +107,7 @@ static void undo(struct pods *p, struct pod *pod)
 	const struct conn_local *l = pod->local;
 	const struct weft_veth passing = { .v4 = l->v4, .v6 = l->v6, .slot = l->slot,
 					   .flags = WEFT_VETH_PASSING };
-	bool closed = is_closed(p, l->cookie);
+	bool closed = pods_closed(p, l->cookie);
 
 	if (pod->guarded && !closed)
 		kern_guard_set(p->o.kern, pod->veth_ifindex, &passing);
@@ -174,8 +174,10 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 	struct conn_local *l = pod->local;
 	/* Of a pod that comes, the hooks leave SYNs alone until the last step: the guard must not
 	 * drop them, now or when they are sent again. */
-	struct weft_veth veth = { .v4 = l->v4, .v6 = l->v6, .slot = l->slot,
-				  .flags = is_closed(p, l->cookie) ? 0 : WEFT_VETH_PASSING };
+	struct weft_veth veth = { .v4 = l->v4,
+				  .v6 = l->v6,
+				  .slot = l->slot,
+				  .flags = pods_closed(p, l->cookie) ? 0 : WEFT_VETH_PASSING };
 	int r = pod_route_setup(l->netns_fd, err);
 
 	if (r == 0)
@@ -385,7 +387,7 @@ static void find_stale(void *arg, uint64_t cookie, const struct weft_pod *v)
 	struct stale *st = arg;
 
 	(void)v;
-	if (is_closed(st->p, cookie))
+	if (pods_closed(st->p, cookie))
 		return;
 	list_for_each(n, &st->p->all)
 		if (list_entry(n, struct pod, node)->local->cookie == cookie)

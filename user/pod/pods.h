@@ -70,6 +70,8 @@ size_t pods_count(const struct pods *p);
 void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), void *arg);
 /* Is this address that of an enrolled pod which is this workload? */
 bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a);
+/* Whose pod an earlier daemon served and this one cannot: its kernel entries stay. */
+bool pods_closed(const struct pods *p, uint64_t cookie);
 enum pod_state pod_state(const struct pod *pod);
 /* local.c: with a descriptor of its own and one reference; NULL: out of memory or descriptors. */
 struct conn_local *pod_local_copy(const struct conn_local *l, const char *identity);

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Does the kernel have what the snapshot asks for? Only differences are ever written, for hours and
+ * over restarts; this makes the whole anew and looks at each entry of each table. mesh.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/own.h"
+#include "kern/kern.h"
+#include "pod/mesh_priv.h"
+#include "policy/rbac.h"
+
+struct check {
+	struct mesh *m, *want;
+	const struct snap *s;
+	void (*fn)(void *arg, const struct mesh_diff *d);
+	void *arg;
+	uint64_t rows;
+	struct svc_node **by_slots; /* one of each {service, family}, sorted */
+	uint32_t *seen; /* slots of it that the kernel has */
+	size_t n_by_slots;
+};
+
+/* The table and the key of a difference; whoever finds it adds the two sides. */
+static struct mesh_diff diff_of(const char *table, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static struct mesh_diff diff_of(const char *table, const char *fmt, ...)
+{
+	struct mesh_diff d = { .table = table };
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(d.key, sizeof(d.key), fmt, ap);
+	va_end(ap);
+	return d;
+}
+
+/* ---- addresses and ranges ---- */
+
+static void wld_text(char *buf, size_t n, const struct weft_wld *w)
+{
+	snprintf(buf, n, "workload %u, flags 0x%x", w->workload, w->flags);
+}
+
+static void see_addr(void *arg, const struct weft_addr *a, const struct weft_wld *has)
+{
+	struct check *c = arg;
+	struct addr_node *an = mesh_addr_find(c->want, a);
+	char ip[IP_TEXT_MAX];
+	struct mesh_diff d;
+
+	c->rows++;
+	if (an)
+		an->round = 0; /* seen */
+	if (an && memcmp(&an->value, has, sizeof(*has)) == 0)
+		return;
+	d = diff_of("weft_addrs", "%s", ip_format(ip, a));
+	wld_text(d.kernel, sizeof(d.kernel), has);
+	if (an)
+		wld_text(d.wanted, sizeof(d.wanted), &an->value);
+	c->fn(c->arg, &d);
+}
+
+static void check_addrs(struct check *c)
+{
+	char ip[IP_TEXT_MAX];
+
+	kern_addr_each(c->m->kern, see_addr, c);
+	hmap_for_each(n, &c->want->addrs) {
+		const struct addr_node *an = container_of(n, struct addr_node, by_addr);
+		struct mesh_diff d;
+
+		if (an->round == 0)
+			continue;
+		d = diff_of("weft_addrs", "%s", ip_format(ip, &an->addr));
+		wld_text(d.wanted, sizeof(d.wanted), &an->value);
+		c->fn(c->arg, &d);
+	}
+}
+
+#define RANGE_SEEN 0x80000000u
+
+static void see_range(void *arg, const struct ip_prefix *p, uint32_t flags)
+{
+	struct check *c = arg;
+	char ip[IP_TEXT_MAX];
+	struct mesh_diff d;
+
+	c->rows++;
+	d = diff_of("weft_ranges", "%s", ip_format_prefix(ip, p));
+	snprintf(d.kernel, sizeof(d.kernel), "flags 0x%x", flags);
+	vec_for_each(r, &c->want->ranges) {
+		if (r->prefix.len != p->len || !ip_eq(&r->prefix.addr, &p->addr))
+			continue;
+		snprintf(d.wanted, sizeof(d.wanted), "flags 0x%x", r->flags);
+		if (r->flags != flags)
+			c->fn(c->arg, &d);
+		r->flags |= RANGE_SEEN;
+		return;
+	}
+	c->fn(c->arg, &d);
+}
+
+static void check_ranges(struct check *c)
+{
+	char ip[IP_TEXT_MAX];
+
+	kern_range_each(c->m->kern, see_range, c);
+	vec_for_each(r, &c->want->ranges) {
+		struct mesh_diff d;
+
+		if (r->flags & RANGE_SEEN)
+			continue;
+		d = diff_of("weft_ranges", "%s", ip_format_prefix(ip, &r->prefix));
+		snprintf(d.wanted, sizeof(d.wanted), "flags 0x%x", r->flags);
+		c->fn(c->arg, &d);
+	}
+}
+
+/* ---- services and slots ---- */
+
+static struct mesh_diff svc_diff(const struct weft_svc_key *key)
+{
+	const struct weft_ep ep = { .addr = key->vip, .port = key->port };
+	char text[IP_TEXT_MAX];
+
+	return diff_of("weft_services", "%s", ip_format_ep(text, &ep));
+}
+
+static void svc_text(char *buf, size_t n, const struct weft_svc *v)
+{
+	snprintf(buf, n, "service %u, %u slots", v->service, v->n_slots);
+}
+
+static void see_service(void *arg, const struct weft_svc_key *key, const struct weft_svc *has)
+{
+	struct check *c = arg;
+	struct svc_node *sn = mesh_svc_find(c->want, key);
+	struct mesh_diff d;
+
+	c->rows++;
+	if (sn)
+		sn->round = 0; /* seen */
+	if (sn && memcmp(&sn->value, has, sizeof(*has)) == 0)
+		return;
+	d = svc_diff(key);
+	svc_text(d.kernel, sizeof(d.kernel), has);
+	if (sn)
+		svc_text(d.wanted, sizeof(d.wanted), &sn->value);
+	c->fn(c->arg, &d);
+}
+
+static int slots_cmp(const void *x, const void *y)
+{
+	const struct svc_node *a = *(struct svc_node *const *)x, *b = *(struct svc_node *const *)y;
+
+	if (a->value.service != b->value.service)
+		return a->value.service < b->value.service ? -1 : 1;
+	return (int)(slot_bit(&a->key) > slot_bit(&b->key)) -
+	       (int)(slot_bit(&a->key) < slot_bit(&b->key));
+}
+
+static int list_slots(struct check *c)
+{
+	size_t n = 0;
+
+	c->by_slots = calloc(c->want->services.n + 1, sizeof(struct svc_node *));
+	c->seen = calloc(c->want->services.n + 1, sizeof(*c->seen));
+	if (!c->by_slots || !c->seen)
+		return -ENOMEM;
+	hmap_for_each(node, &c->want->services)
+		c->by_slots[n++] = container_of(node, struct svc_node, by_key);
+	qsort(c->by_slots, n, sizeof(struct svc_node *), slots_cmp);
+	for (size_t i = 0; i < n; i++) /* several VIPs of a service show the same slots */
+		if (i == 0 || slots_cmp(&c->by_slots[i], &c->by_slots[c->n_by_slots - 1]) != 0)
+			c->by_slots[c->n_by_slots++] = c->by_slots[i];
+	return 0;
+}
+
+static void see_slot(void *arg, const struct weft_slot_key *key, const struct weft_slot *has)
+{
+	struct check *c = arg;
+	uint32_t i = key->n & ~WEFT_SLOT_V6;
+	struct svc_node of = { .key.vip = { .b = { [10] = 0xff, [11] = 0xff } },
+			       .value.service = key->service };
+	const struct svc_node *pof = &of;
+	struct svc_node **at;
+	char text[IP_TEXT_MAX];
+	struct mesh_diff d;
+
+	if (key->n & WEFT_SLOT_V6)
+		of.key.vip.b[0] = 0xfd;
+	c->rows++;
+	at = bsearch(&pof, c->by_slots, c->n_by_slots, sizeof(*at), slots_cmp);
+	if (at && i < (*at)->n_slots) {
+		c->seen[at - c->by_slots]++;
+		if (memcmp(&(*at)->slots[i], &has->ep, sizeof(has->ep)) == 0)
+			return;
+	}
+	d = diff_of("weft_slots", "service %u, %s slot %u", key->service,
+		    key->n & WEFT_SLOT_V6 ? "IPv6" : "IPv4", i);
+	snprintf(d.kernel, sizeof(d.kernel), "%s", ip_format_ep(text, &has->ep));
+	if (at && i < (*at)->n_slots)
+		snprintf(d.wanted, sizeof(d.wanted), "%s", ip_format_ep(text, &(*at)->slots[i]));
+	c->fn(c->arg, &d);
+}
+
+static int check_services(struct check *c)
+{
+	int r = list_slots(c);
+
+	if (r < 0)
+		return r;
+	kern_service_each(c->m->kern, see_service, c);
+	hmap_for_each(n, &c->want->services) {
+		const struct svc_node *sn = container_of(n, struct svc_node, by_key);
+		struct mesh_diff d;
+
+		if (sn->round == 0)
+			continue;
+		d = svc_diff(&sn->key);
+		svc_text(d.wanted, sizeof(d.wanted), &sn->value);
+		c->fn(c->arg, &d);
+	}
+	kern_slot_each(c->m->kern, see_slot, c);
+	for (size_t i = 0; i < c->n_by_slots; i++) {
+		const struct svc_node *sn = c->by_slots[i];
+		struct mesh_diff d;
+
+		if (c->seen[i] == sn->n_slots)
+			continue;
+		d = diff_of("weft_slots", "service %u, %s", sn->value.service,
+			    slot_bit(&sn->key) ? "IPv6" : "IPv4");
+		snprintf(d.kernel, sizeof(d.kernel), "%u slots", c->seen[i]);
+		snprintf(d.wanted, sizeof(d.wanted), "%zu slots", sn->n_slots);
+		c->fn(c->arg, &d);
+	}
+	return 0;
+}
+
+/* ---- pods and verdicts ---- */
+
+static void pod_text(char *buf, size_t n, const struct weft_pod *v)
+{
+	char v4[IP_TEXT_MAX], v6[IP_TEXT_MAX];
+
+	snprintf(buf, n, "workload %u, slot %u, %s, %s", v->workload, v->slot,
+		 ip_format(v4, &v->v4), ip_format(v6, &v->v6));
+}
+
+struct pod_seen {
+	struct check *c;
+	uint64_t cookie;
+	const struct weft_pod *has;
+	bool found;
+};
+
+static void match_pod(void *arg, const struct pod *pod)
+{
+	struct pod_seen *ps = arg;
+	const struct conn_local *l = pod->local;
+	const struct weft_pod want = {
+		.workload = pod->workload, .slot = l->slot, .v4 = l->v4, .v6 = l->v6
+	};
+	struct mesh_diff d;
+
+	if (l->cookie != ps->cookie)
+		return;
+	ps->found = true;
+	if (memcmp(&want, ps->has, sizeof(want)) == 0)
+		return;
+	d = diff_of("weft_pods", "%s/%s, netns cookie %llu", l->ns, l->name,
+		    (unsigned long long)l->cookie);
+	pod_text(d.kernel, sizeof(d.kernel), ps->has);
+	pod_text(d.wanted, sizeof(d.wanted), &want);
+	ps->c->fn(ps->c->arg, &d);
+}
+
+static void see_pod(void *arg, uint64_t cookie, const struct weft_pod *has)
+{
+	struct check *c = arg;
+	struct pod_seen ps = { c, cookie, has, pods_closed(c->m->pods, cookie) };
+	struct mesh_diff d;
+
+	c->rows++;
+	pods_each(c->m->pods, match_pod, &ps);
+	if (ps.found)
+		return;
+	d = diff_of("weft_pods", "netns cookie %llu", (unsigned long long)cookie);
+	pod_text(d.kernel, sizeof(d.kernel), has);
+	c->fn(c->arg, &d);
+}
+
+struct pod_wanted {
+	struct check *c;
+	const struct pod *pod;
+	bool found;
+};
+
+static void match_row(void *arg, uint64_t cookie, const struct weft_pod *has)
+{
+	struct pod_wanted *pw = arg;
+
+	(void)has;
+	pw->found |= cookie == pw->pod->local->cookie;
+}
+
+static void want_pod(void *arg, const struct pod *pod)
+{
+	struct check *c = arg;
+	struct pod_wanted pw = { c, pod, !pod->in_map };
+	struct mesh_diff d;
+
+	if (pod->in_map)
+		kern_pod_each(c->m->kern, match_row, &pw);
+	if (pw.found)
+		return;
+	d = diff_of("weft_pods", "%s/%s, netns cookie %llu", pod->local->ns, pod->local->name,
+		    (unsigned long long)pod->local->cookie);
+	snprintf(d.wanted, sizeof(d.wanted), "workload %u", pod->workload);
+	c->fn(c->arg, &d);
+}
+
+static void see_verdict(void *arg, const struct weft_verdict_key *key, bool allow)
+{
+	struct check *c = arg;
+	struct workload *src = snap_workload_by_id(c->s, key->src);
+	struct workload *dst = snap_workload_by_id(c->s, key->dst);
+	struct rbac_result res;
+	struct mesh_diff d;
+	const char *say;
+
+	c->rows++;
+	if (!src || !dst)
+		say = "none, a workload is gone";
+	else if (!rbac_cacheable(c->s, src, dst, key->port, &res))
+		say = "none, it depends on addresses";
+	else if (res.allow == allow)
+		return;
+	else
+		say = res.allow ? "allow" : "deny";
+	d = diff_of("weft_verdicts", "%s -> %s port %u", src ? src->uid : "?", dst ? dst->uid : "?",
+		    key->port);
+	snprintf(d.kernel, sizeof(d.kernel), "%s", allow ? "allow" : "deny");
+	snprintf(d.wanted, sizeof(d.wanted), "%s", say);
+	c->fn(c->arg, &d);
+}
+
+int mesh_check(struct mesh *m, const struct snap *s,
+	       void (*fn)(void *arg, const struct mesh_diff *d), void *arg, uint64_t *ret_rows)
+{
+	struct mesh *want = mesh_shadow(m);
+	struct check c = { .m = m, .want = want, .s = s, .fn = fn, .arg = arg };
+	int r = want ? mesh_sync(want, s) : -ENOMEM;
+
+	if (r == 0) {
+		check_addrs(&c);
+		check_ranges(&c);
+		r = check_services(&c);
+		kern_pod_each(m->kern, see_pod, &c);
+		pods_each(m->pods, want_pod, &c);
+		kern_verdict_each(m->kern, see_verdict, &c);
+	}
+	*ret_rows = c.rows;
+	free(c.by_slots);
+	free(c.seen);
+	mesh_free(&want);
+	return r;
+}
