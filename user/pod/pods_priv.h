@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * Inside of pods: what enrolment (pods.c) and its memory over restarts (pods_restore.c) share.
+ */
+#include "io/loop.h"
+#include "pod/pods.h"
+
+#define PODS_MAX 1024
+
+struct pods {
+	struct pods_opts o;
+	struct list all;
+	size_t n;
+	uint32_t next_slot;
+	struct timer check;
+	bool quiesced;
+	/* Cookies of pods that an earlier daemon had enrolled and this one has not (yet). Their
+	 * kernel entries stay, so nothing of theirs goes out in plain text. */
+	uint64_t closed[PODS_MAX];
+	size_t n_closed;
+};
+
+/* NULL: not enrolled. */
+struct pod *pods_find(const struct pods *p, const char *ns, const char *name);
+bool pods_same_netns(const struct pod *pod, int fd);
+/* Takes the pod out of the mesh, from whatever point of enrolment it had reached; one that was
+ * closed before stays closed. */
+void pods_undo(struct pods *p, struct pod *pod);
+/* Its record, for the next daemon; a failure is logged. */
+void pods_remember(struct pods *p, const struct pod *pod);
