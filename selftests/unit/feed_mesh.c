@@ -329,9 +329,12 @@ static void keys_of_ztunnel_without_a_meaning_here_are_accepted(void **state)
 	       "  namespace: a\n"
 	       "  hostname: h\n"
 	       "  endpoints: {}\n"
-	       "  visibility: Public\n",
+	       "  visibility: Namespace\n"
+	       "- {name: t, namespace: a, hostname: i, visibility: Public}\n",
 	       &in);
-	assert_int_equal(in.n_services, 1);
+	assert_int_equal(in.n_services, 2);
+	assert_true(in.service[0]->ns_only);
+	assert_false(in.service[1]->ns_only);
 	log_set_level(LOG_INFO);
 }
 

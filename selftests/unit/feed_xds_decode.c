@@ -302,6 +302,7 @@ static void a_service_has_all_that_the_model_knows(void **state)
 	pb_end(&w, mark);
 	pb_put_u64(&w, 9, 2);
 	pb_put_u64(&w, 11, 1);
+	pb_put_u64(&w, 14, 1);
 	assert_int_equal(address(d, &w, 2, &err, &o), 0);
 	assert_int_equal(o.kind, XDS_SERVICE);
 	assert_string_equal(xds_object_name(&o), "shop/web.shop");
@@ -314,7 +315,7 @@ static void a_service_has_all_that_the_model_knows(void **state)
 	assert_int_equal(o.service->lb_mode, LB_STRICT);
 	assert_int_equal(o.service->n_lb_scopes, 2);
 	assert_int_equal(o.service->lb_scopes[0], LB_NODE);
-	assert_true(o.service->allow_unhealthy && o.service->canonical);
+	assert_true(o.service->allow_unhealthy && o.service->canonical && o.service->ns_only);
 	assert_int_equal(o.service->families, FAMILIES_V6);
 	assert_int_equal(d->unknown_values, 1);
 	xds_object_put(&o);

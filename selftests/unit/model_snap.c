@@ -323,6 +323,13 @@ static void a_canonical_service_is_found_before_others_else_the_first(void **sta
 	s = publish(m, &in);
 	assert_ptr_equal(snap_service_by_hostname(s, STR("web")), s->service[1]);
 	assert_ptr_equal(snap_service_by_vip(s, &vip), s->service[1]);
+
+	/* A name that is for one namespace only is the last that all others find. */
+	for (const char *const *ns = (const char *const[]){ "a", "b", "c", NULL }; *ns; ns++)
+		add_service(&in, make_service(*ns, "web", "10.1.0.1", 80, 80));
+	in.service[0]->canonical = in.service[0]->ns_only = in.service[1]->ns_only = true;
+	s = publish(m, &in);
+	assert_ptr_equal(snap_service_by_hostname(s, STR("web")), s->service[2]);
 }
 
 static void policies_are_listed_by_what_they_bind(void **state)

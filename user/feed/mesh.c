@@ -350,6 +350,14 @@ static const struct word family_words[] = {
 	{ "Dual", FAMILIES_ANY }, { "IPv4", FAMILIES_V4 }, { "IPv6", FAMILIES_V6 }, { 0 },
 };
 
+static const struct word visibility_words[] = {
+	{ "Public", false },
+	{ "Namespace", true },
+	{ "PUBLIC", false },
+	{ "NAMESPACE", true },
+	{ 0 },
+};
+
 static const struct field load_balancer_fields[] = {
 	{ "mode", read_word, .off = offsetof(struct service, lb_mode),
 	  .flags = FIELD_REQUIRED, .words = mode_words },
@@ -374,7 +382,8 @@ static const struct field service_fields[] = {
 	  .read = read_nothing }, /* ztunnel's dump has them; they come from workloads */
 	{ "cidrVips", LIST_OF(struct service, ranges, item_range) },
 	{ "weightedWaypoints", LIST_OF(struct service, weighted, item_weighted) },
-	{ .key = "visibility", .read = read_ignored },
+	{ "visibility", read_word_bool, .off = offsetof(struct service, ns_only),
+	  .words = visibility_words },
 	{ 0 },
 };
 

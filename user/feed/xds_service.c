@@ -14,7 +14,7 @@
 struct raw {
 	struct str name, ns, hostname;
 	struct xds_gateway waypoint;
-	int mode, health, families;
+	int mode, health, families, visibility;
 	bool canonical;
 	struct service *service; /* under construction */
 	int scopes[8];
@@ -168,8 +168,7 @@ static int add_weighted(struct pb_decode *pd, void *obj, const struct pb_value *
 	return r;
 }
 
-/* Not read, because the model has no place for it: extensions 10, ingress_use_waypoint 12,
- * visibility 14. */
+/* Not read, because the model has no place for it: extensions 10, ingress_use_waypoint 12. */
 static const struct pb_field service_fields[] = {
 	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
 	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
@@ -182,6 +181,7 @@ static const struct pb_field service_fields[] = {
 	{ PB(9, PB_ENUM, offsetof(struct raw, families), "ip_families") },
 	{ PB(11, PB_BOOL, offsetof(struct raw, canonical), "canonical") },
 	{ PB(13, PB_EACH, 0, "weighted_waypoints"), .each = add_weighted },
+	{ PB(14, PB_ENUM, offsetof(struct raw, visibility), "visibility") },
 	{ 0 },
 };
 
@@ -195,6 +195,7 @@ static int set_balancing(struct xds_decoder *d, struct service *s, const struct 
 	s->families = family[xds_enum(d, raw->families, ARRAY_LEN(family), 0)];
 	s->allow_unhealthy = xds_enum(d, raw->health, 2, 0) == 1;
 	s->canonical = raw->canonical;
+	s->ns_only = xds_enum(d, raw->visibility, 2, 0) == 1;
 	for (size_t i = 0; i < raw->n_scopes; i++) {
 		int scope = xds_enum(d, raw->scopes[i], LB_NETWORK + 1, 0);
 

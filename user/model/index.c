@@ -164,18 +164,26 @@ static int add_vips(struct snap_index *x, struct service *svc, bool canonical)
 	return 0;
 }
 
-/* Canonical ones come first, so that they are the ones found. */
+/* The pass in which a service's hostname is added: those for everybody come first, of them and of the
+ * others canonical ones. */
+static int hostname_pass(const struct service *svc)
+{
+	return svc->ns_only * 2 + !svc->canonical;
+}
+
+/* Who is to be found comes first. */
 static int build_shared_names(struct snap *s, struct snap_index *x)
 {
-	int r;
+	int r = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
+	for (int pass = 0; pass < 4; pass++) {
 		for (size_t i = 0; i < s->n_services; i++) {
 			struct service *svc = s->service[i];
 			struct str host = str_of(svc->hostname);
 
-			r = add_vips(x, svc, pass == 0);
-			if (r == 0 && svc->canonical == (pass == 0) && !lookup_hostname(x, host))
+			if (pass < 2)
+				r = add_vips(x, svc, pass == 0);
+			if (r == 0 && hostname_pass(svc) == pass && !lookup_hostname(x, host))
 				r = table_add(&x->hostname, hash_str(host), svc);
 			if (r < 0)
 				return r;

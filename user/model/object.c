@@ -206,6 +206,7 @@ struct service *service_copy(const struct service *from)
 	s->n_lb_scopes = from->n_lb_scopes;
 	s->allow_unhealthy = from->allow_unhealthy;
 	s->canonical = from->canonical;
+	s->ns_only = from->ns_only;
 	s->families = from->families;
 	s->vips = array_copy(from->vips, from->n_vips, sizeof(*s->vips));
 	s->ports = array_copy(from->ports, from->n_ports, sizeof(*s->ports));

@@ -88,7 +88,8 @@ void model_publish(struct model *m, struct snap *s);
 const struct snap *model_snap(const struct model *m);
 
 /* All of these: NULL when not found; nothing is referenced for the caller. Where several
- * services share a VIP or a hostname, a canonical one is found, else the first one listed. */
+ * services share a VIP or a hostname, a canonical one is found, else the first one listed; by
+ * hostname one that is for everybody before those that are for their own namespace only. */
 struct workload *snap_workload_by_addr(const struct snap *s, const struct weft_addr *a);
 struct workload *snap_workload_by_uid(const struct snap *s, struct str uid);
 struct workload *snap_workload_by_id(const struct snap *s, uint32_t id);

@@ -100,6 +100,7 @@ struct service {
 	struct weighted_waypoint *weighted; /* instead of it, if any has a weight */
 	size_t n_weighted;
 	bool canonical; /* wins over others with the same hostname or VIP */
+	bool ns_only; /* its name is for clients of its own namespace */
 	enum ip_families families;
 	char **sans;
 	size_t n_sans;
