@@ -65,7 +65,7 @@ endif
 # module:Debian package
 LIBS_NEEDED := libbpf:libbpf-dev libxdp:libxdp-dev openssl:libssl-dev libnghttp2:libnghttp2-dev \
 	jansson:libjansson-dev yaml-0.1:libyaml-dev liburcu-qsbr:liburcu-dev libmnl:libmnl-dev \
-	libmicrohttpd:libmicrohttpd-dev libcap-ng:libcap-ng-dev libelf:libelf-dev zlib:zlib1g-dev
+	libmicrohttpd:libmicrohttpd-dev libcares:libc-ares-dev libcap-ng:libcap-ng-dev libelf:libelf-dev zlib:zlib1g-dev
 libs_modules := $(foreach l,$(LIBS_NEEDED),$(firstword $(subst :, ,$(l))))
 
 ifdef need_deps

@@ -146,7 +146,7 @@ static __always_inline enum act decide(struct dial *d, const struct weft_pod *po
 	}
 	/* Before services and verdicts: neither an endpoint nor the direct path may lead around
 	 * the waypoint. Who is the waypoint itself, the relay knows. */
-	if (w ? w->flags & WEFT_WLD_WAYPOINT : range_flags(&d->to.addr))
+	if (w ? w->flags & WEFT_WLD_RELAY : range_flags(&d->to.addr))
 		return take_relay(d, pod);
 	if (w && (w->flags & WEFT_WLD_VIP))
 		found = resolve_service(d);

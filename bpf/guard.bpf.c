@@ -169,8 +169,8 @@ static __always_inline int plain_syn(const struct packet *p)
 		return 0;
 	w = bpf_map_lookup_elem(&weft_addrs, &p->dst);
 	if (!w)
-		return range_flags(&p->dst) & WEFT_WLD_WAYPOINT;
-	return (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE | WEFT_WLD_WAYPOINT)) &&
+		return range_flags(&p->dst) & WEFT_WLD_RELAY;
+	return (w->flags & (WEFT_WLD_HBONE | WEFT_WLD_SERVICE | WEFT_WLD_RELAY)) &&
 	       !(w->flags & WEFT_WLD_LOCAL);
 }
 

@@ -19,8 +19,9 @@ enum weft_wld_flag {
 	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */
 	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP and no workload's */
 	WEFT_WLD_VIP = 1u << 3,     /* weft_services may have ports of this address */
-	/* Whoever has it has a waypoint: the relay decides, whatever the other flags say. */
-	WEFT_WLD_WAYPOINT = 1u << 4,
+	/* Whoever has it has a waypoint, or endpoints that are known by name only: the relay decides,
+	 * whatever the other flags say. */
+	WEFT_WLD_RELAY = 1u << 4,
 };
 
 struct weft_wld {
@@ -31,7 +32,7 @@ weft_static_assert(sizeof(struct weft_wld) == 8, "contract");
 
 /* weft_ranges: LPM trie, asked about addresses that weft_addrs does not have: ranges of services.
  * IPv4 is in the last 32 bits, a /24 has prefixlen 120. Value: struct weft_wld; workload 0, and of
- * the flags only WEFT_WLD_WAYPOINT. */
+ * the flags only WEFT_WLD_RELAY. */
 struct weft_range_key {
 	__u32 prefixlen; /* host order, bits */
 	struct weft_addr addr;

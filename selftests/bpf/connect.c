@@ -237,15 +237,15 @@ static void what_has_a_waypoint_goes_to_the_relay(void **state)
 	_close_ int l6 = listen_in(e->a, "fd09::1", WEFT_PORT_OUTBOUND);
 
 	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_ALLOW, 1);
-	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
-	mesh_set(e, "fd09::2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_RELAY);
+	mesh_set(e, "fd09::2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_RELAY);
 	expect_arrives(e, "10.9.0.2", 8080, l4);
 	expect_arrives(e, "fd09::2", 8080, l6);
-	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_WAYPOINT);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_RELAY);
 	expect_arrives(e, "10.9.0.2", 8080, l4);
 	service_set(e, VIP, 80, 7, 1);
 	slot_set(e, 7, 0, "10.9.0.2", 8080);
-	mesh_set(e, VIP, 0, WEFT_WLD_SERVICE | WEFT_WLD_VIP | WEFT_WLD_WAYPOINT);
+	mesh_set(e, VIP, 0, WEFT_WLD_SERVICE | WEFT_WLD_VIP | WEFT_WLD_RELAY);
 	expect_arrives(e, VIP, 80, l4);
 	expect_arrives(e, VIP, 81, l4);
 	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_DENY, 1);
@@ -272,14 +272,14 @@ static void an_address_outside_may_be_in_a_range_with_a_waypoint(void **state)
 	_close_ int l4 = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
 	_close_ int l6 = listen_in(e->a, "fd09::1", WEFT_PORT_OUTBOUND);
 
-	range_set(e, "10.9.0.0", 96 + 24, WEFT_WLD_WAYPOINT);
+	range_set(e, "10.9.0.0", 96 + 24, WEFT_WLD_RELAY);
 	expect_arrives(e, "10.9.0.9", 80, l4);
 	expect_arrives(e, "fd09::9", 80, out6);
 	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
 	expect_arrives(e, "10.9.0.2", 80, app);
 	range_set(e, "10.9.0.8", 96 + 29, 0);
 	expect_arrives(e, "10.9.0.9", 80, out);
-	range_set(e, "::", 0, WEFT_WLD_WAYPOINT);
+	range_set(e, "::", 0, WEFT_WLD_RELAY);
 	range_set(e, "::ffff:0.0.0.0", 96, 0);
 	expect_arrives(e, "fd09::9", 80, l6);
 	expect_arrives(e, "10.9.0.9", 80, out);
@@ -294,7 +294,7 @@ static void the_waypoint_of_an_endpoint_is_not_that_of_its_service(void **state)
 	verdict_set(e, WLD_A, WLD_B, 8080, WEFT_VERDICT_ALLOW, 1);
 	service_set(e, VIP, 80, 7, 1);
 	slot_set(e, 7, 0, "10.9.0.2", 8080);
-	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_WAYPOINT);
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_RELAY);
 	expect_arrives(e, VIP, 80, app);
 }
 

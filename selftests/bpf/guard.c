@@ -226,7 +226,7 @@ static void a_syn_around_the_hooks_and_a_waypoint_is_dropped(void **state)
 {
 	struct env *e = *state;
 	const struct weft_range_key range = { .prefixlen = 96 + 24, .addr = addr("10.8.0.0") };
-	const struct weft_wld waypoint = { .flags = WEFT_WLD_WAYPOINT };
+	const struct weft_wld waypoint = { .flags = WEFT_WLD_RELAY };
 	const struct frame to_pod = { .src = "10.9.0.1", .dst = "10.9.0.9" };
 	const struct frame to_range = { .src = "10.9.0.1", .dst = "10.8.0.1" };
 	struct weft_tuple t = {
@@ -236,7 +236,7 @@ static void a_syn_around_the_hooks_and_a_waypoint_is_dropped(void **state)
 	int approved = bpf_map__fd(e->skel->maps.weft_approved);
 
 	expect_passes(e, to_range);
-	mesh_set(e, "10.9.0.9", 9, WEFT_WLD_WAYPOINT);
+	mesh_set(e, "10.9.0.9", 9, WEFT_WLD_RELAY);
 	assert_int_equal(bpf_map__update_elem(e->skel->maps.weft_ranges, &range, sizeof(range),
 					      &waypoint, sizeof(waypoint), BPF_ANY),
 			 0);

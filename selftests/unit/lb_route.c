@@ -8,78 +8,56 @@
 #include "feed/file.h"
 #include "lb/route.h"
 
-/* clang-format off: one line for each of the mesh */
+/* clang-format off */ /* one line for each of the mesh */
 #define POD(name, ip, more) \
 	"- {name: " name ", namespace: a, serviceAccount: " name ", protocol: HBONE, " \
 	"network: net1, workloadIps: [" ip "]" more "}\n"
 #define SVC(name, vip, more) \
 	"- {name: " name ", namespace: a, hostname: " name ".svc, vips: [" vip "]" more "}\n"
 
-static const char mesh_text[] = "workloads:\n" POD("client", "10.0.0.1", "") POD(
-	"web", "10.0.0.2",
-	", services: {a/web.svc: {}, a/plain.svc: {}}, waypoint: a/own.svc") POD("legacy", "10.0.0.3",
-										 ", waypoint: 10.0.0.11")
-	POD("bare", "10.0.0.4", "") POD("both", "10.96.0.9", ", waypoint: a/own.svc, services: {a/both.svc: {}}") POD(
-		"wp", "10.0.0.10, 'fd00::10'",
-		", services: {a/wp.svc: {}}") POD("own", "10.0.0.11",
-						  ", services: {a/own.svc: {}}") POD("six",
-										     "'fd00::12'",
-										     ", services: {a/six.svc: {}}")
-		POD("entry", "10.0.0.13",
-		    ", hostname: gate.example") "- {name: sick, namespace: a, workloadIps: [10.0.0.14], status: Unhealthy, "
-						"services: {a/sick.svc: {}}}\n"
-						"- {name: far, namespace: a, protocol: HBONE, workloadIps: [10.0.0.15], network: net2, "
-						"services: {a/far.svc: {}}}\n"
-						"services:\n" SVC("web", "10.96.0.1", ", ports: {80: 8080}, waypoint: a/wp.svc") SVC(
-							"plain", "10.96.0.2",
-							", ports: {80: 8080}") SVC("as-is",
-										   "10.96.0.3",
-										   ", ports: {80: 8080}, loadBalancer: {mode: Passthrough}, "
-										   "waypoint: a/wp.svc")
-							SVC("both", "10.96.0.9", ", ports: {80: 8080}") SVC(
-								"wp", "10.96.1.1",
-								", ports: {15008: 15008}, "
-								"subjectAltNames: [spiffe://cluster.local/ns/a/sa/more]")
-								SVC("own", "10.96.1.2", ", ports: {15008: 15009}") SVC(
-									"six", "'fd00:96::3'",
-									", ports: {15008: 15008}") SVC("sick",
-												       "10.96.1.4",
-												       ", ports: {15008: 15008}")
-									SVC("far", "10.96.1.5", ", ports: {15008: 15008}") SVC(
-										"by-vip", "10.96.2.1",
-										", waypoint: 'net1/10.96.1.1:15008'") SVC("by-pod", "10.96.2.2",
-															  ", waypoint: '10.0.0.11:15010'")
-										SVC("by-six", "10.96.2.3", ", waypoint: a/six.svc") SVC(
-											"by-entry",
-											"10.96.2.4",
-											", waypoint: a/gate.example") SVC("weighted",
-															  "10.96.2.5",
-															  ", waypoint: a/gone.svc, weightedWaypoints: "
-															  "[{destination: a/own.svc, weight: 3}, {destination: {destination: a/gone.svc}}]")
-											SVC("unweighted",
-											    "10.96.2.6",
-											    ", waypoint: a/wp.svc, weightedWaypoints: "
-											    "[{destination: a/gone.svc, weight: 0}]")
-												SVC("to-gone", "10.96.3.1", ", waypoint: a/gone.svc") SVC(
-													"to-nowhere",
-													"10.96.3.2",
-													", waypoint: 10.9.9.9") SVC("to-sick", "10.96.3.3", ", waypoint: a/sick.svc")
-													SVC("to-far", "10.96.3.4", ", waypoint: a/far.svc") SVC(
-														"to-net2",
-														"10.96.3.5",
-														", waypoint: net2/10.0.0.10")
-														SVC("to-port",
-														    "10.96.3.6",
-														    ", waypoint: a/wp.svc:15009")
-															SVC("to-far-pod",
-															    "10.96.3.7",
-															    ", waypoint: 10.0.0.15") "- {name: wide, namespace: a, hostname: wide.svc, cidrVips: [/192.0.2.0/24, '2001:db8::/32'],\n"
-																		     "   loadBalancer: {mode: Passthrough}, waypoint: a/wp.svc}\n"
-																		     "- {name: narrow, namespace: a, hostname: narrow.svc, cidrVips: [net1/192.0.2.128/25],\n"
-																		     "   loadBalancer: {mode: Passthrough}}\n"
-																		     "- {name: later, namespace: a, hostname: later.svc, cidrVips: [192.0.2.0/24]}\n"
-																		     "- {name: all-six, namespace: a, hostname: six-all.svc, cidrVips: ['::/0'], waypoint: a/gone}\n"
-																		     "- {name: pods, namespace: a, hostname: pods.svc, cidrVips: [10.0.0.0/8], waypoint: a/wp.svc}\n";
+static const char mesh_text[] =
+	"workloads:\n"
+	POD("client", "10.0.0.1", "")
+	POD("web", "10.0.0.2", ", services: {a/web.svc: {}, a/plain.svc: {}}, waypoint: a/own.svc")
+	POD("legacy", "10.0.0.3", ", waypoint: 10.0.0.11")
+	POD("bare", "10.0.0.4", "")
+	POD("both", "10.96.0.9", ", waypoint: a/own.svc, services: {a/both.svc: {}}")
+	POD("wp", "10.0.0.10, 'fd00::10'", ", services: {a/wp.svc: {}}")
+	POD("own", "10.0.0.11", ", services: {a/own.svc: {}}")
+	POD("six", "'fd00::12'", ", services: {a/six.svc: {}}")
+	POD("entry", "10.0.0.13", ", hostname: gate.example")
+	"- {name: sick, namespace: a, workloadIps: [10.0.0.14], status: Unhealthy, services: {a/sick.svc: {}}}\n"
+	"- {name: far, namespace: a, protocol: HBONE, workloadIps: [10.0.0.15], network: net2, services: {a/far.svc: {}}}\n"
+	"services:\n"
+	SVC("web", "10.96.0.1", ", ports: {80: 8080}, waypoint: a/wp.svc")
+	SVC("plain", "10.96.0.2", ", ports: {80: 8080}")
+	SVC("as-is", "10.96.0.3", ", ports: {80: 8080}, loadBalancer: {mode: Passthrough}, waypoint: a/wp.svc")
+	SVC("both", "10.96.0.9", ", ports: {80: 8080}")
+	SVC("wp", "10.96.1.1", ", ports: {15008: 15008}, subjectAltNames: [spiffe://cluster.local/ns/a/sa/more]")
+	SVC("own", "10.96.1.2", ", ports: {15008: 15009}")
+	SVC("six", "'fd00:96::3'", ", ports: {15008: 15008}")
+	SVC("sick", "10.96.1.4", ", ports: {15008: 15008}")
+	SVC("far", "10.96.1.5", ", ports: {15008: 15008}")
+	SVC("by-vip", "10.96.2.1", ", waypoint: 'net1/10.96.1.1:15008'")
+	SVC("by-pod", "10.96.2.2", ", waypoint: '10.0.0.11:15010'")
+	SVC("by-six", "10.96.2.3", ", waypoint: a/six.svc")
+	SVC("by-entry", "10.96.2.4", ", waypoint: a/gate.example")
+	SVC("weighted", "10.96.2.5", ", waypoint: a/gone.svc, weightedWaypoints: [{destination: a/own.svc, weight: 3}, {destination: {destination: a/gone.svc}}]")
+	SVC("unweighted", "10.96.2.6", ", waypoint: a/wp.svc, weightedWaypoints: [{destination: a/gone.svc, weight: 0}]")
+	SVC("to-gone", "10.96.3.1", ", waypoint: a/gone.svc")
+	SVC("to-nowhere", "10.96.3.2", ", waypoint: 10.9.9.9")
+	SVC("to-sick", "10.96.3.3", ", waypoint: a/sick.svc")
+	SVC("to-far", "10.96.3.4", ", waypoint: a/far.svc")
+	SVC("to-net2", "10.96.3.5", ", waypoint: net2/10.0.0.10")
+	SVC("to-port", "10.96.3.6", ", waypoint: a/wp.svc:15009")
+	SVC("to-far-pod", "10.96.3.7", ", waypoint: 10.0.0.15")
+	"- {name: wide, namespace: a, hostname: wide.svc, cidrVips: [/192.0.2.0/24, '2001:db8::/32'],\n"
+	" loadBalancer: {mode: Passthrough}, waypoint: a/wp.svc}\n"
+	"- {name: narrow, namespace: a, hostname: narrow.svc, cidrVips: [net1/192.0.2.128/25],\n"
+	" loadBalancer: {mode: Passthrough}}\n"
+	"- {name: later, namespace: a, hostname: later.svc, cidrVips: [192.0.2.0/24]}\n"
+	"- {name: all-six, namespace: a, hostname: six-all.svc, cidrVips: ['::/0'], waypoint: a/gone}\n"
+	"- {name: pods, namespace: a, hostname: pods.svc, cidrVips: [10.0.0.0/8], waypoint: a/wp.svc}\n";
 /* clang-format on */
 
 struct mesh {
@@ -230,11 +208,11 @@ static void the_kernel_sends_to_the_relay_what_has_a_waypoint(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(with); i++) {
 		a = make_addr(with[i]);
-		assert_true(route_has_waypoint(m->snap, &a));
+		assert_true(route_needs_relay(m->snap, &a));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(without); i++) {
 		a = make_addr(without[i]);
-		assert_false(route_has_waypoint(m->snap, &a));
+		assert_false(route_needs_relay(m->snap, &a));
 	}
 }
 
@@ -332,6 +310,43 @@ static void weighted_waypoints_are_used_by_weight(void **state)
 	model_free(&m.model);
 }
 
+static void endpoints_without_addresses_are_for_the_relay(void **state)
+{
+	/* clang-format off */
+	static const char text[] =
+		"workloads:\n" POD("client", "10.0.0.1", "")
+		"- {name: api, namespace: a, hostname: api.example, protocol: TCP, services: {a/ext.svc: {80: 443}}}\n"
+		"- {name: wp, namespace: a, hostname: wp.example, protocol: HBONE, services: {a/wp.svc: {15008: 15008}}}\n"
+		"services:\n"
+		SVC("ext", "10.96.0.1, 'fd00::1'", ", ports: {80: 80}")
+		SVC("wp", "10.96.0.2", ", ports: {15008: 15008}")
+		SVC("behind", "10.96.0.3", ", ports: {80: 80}, waypoint: a/wp.svc");
+	/* clang-format on */
+	struct model_input in = { 0 };
+	struct errbuf err = { 0 };
+	struct lb_choice *slots;
+	struct mesh m = { 0 };
+	struct route r;
+
+	(void)state;
+	assert_int_equal(model_new(&m.model), 0);
+	assert_int_equal(feed_file_decode(str_of(text), "mesh.yaml", &err, &in), 0);
+	assert_int_equal(model_build(m.model, &in, &err, &m.snap), 0);
+	find(m.snap, "client", "[fd00::1]:80", NULL, &err, &r);
+	assert_int_equal(r.kind, ROUTE_ENDPOINT);
+	assert_true(r.by_name && ip_is_any(&r.to.addr));
+	assert_int_equal(r.to.port, 443);
+	assert_string_equal(r.dst->hostname, "api.example");
+	assert_true(route_needs_relay(m.snap, &m.snap->service[0]->vips[0]));
+	assert_int_equal(lb_slots(m.snap->service[0], &(struct lb_from){ 0 }, 80, true, &slots), 0);
+	/* A waypoint is not looked for in the DNS. */
+	find(m.snap, "client", "10.96.0.3:80", NULL, &err, &r);
+	assert_int_equal(r.reason, WEFT_REASON_NO_WAYPOINT);
+	assert_non_null(strstr(err.text, "has no address"));
+	snap_free(&m.snap);
+	model_free(&m.model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -341,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_waypoint_may_prove_what_its_service_says),
 		cmocka_unit_test(who_is_a_waypoint_of_an_address_is_known),
 		cmocka_unit_test(weighted_waypoints_are_used_by_weight),
+		cmocka_unit_test(endpoints_without_addresses_are_for_the_relay),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -25,6 +25,17 @@ static int set_ep(json_t *row, const char *key, const struct weft_ep *ep)
 	return row_set_text(row, key, ip_format_ep(text, ep));
 }
 
+/* An endpoint without an address is known by its name. */
+static int set_to(json_t *row, const struct weft_ep *ep, const struct workload *w)
+{
+	_free_ char *text = NULL;
+
+	if (!w || !ip_is_any(&ep->addr))
+		return set_ep(row, "to", ep);
+	text = str_printf("%s:%u", w->hostname, ep->port);
+	return text ? row_set_text(row, "to", text) : -ENOMEM;
+}
+
 static int set_name(json_t *row, const char *key, const struct workload *w)
 {
 	char text[WHY_TEXT_MAX];
@@ -116,7 +127,7 @@ static int endpoint_add(json_t *list, const struct workload *w, const struct wef
 	r |= row_set_text(row, "subzone", w->subzone);
 	r |= row_set_text(row, "status", row_status_text(w->status));
 	r |= row_set_u64(row, "weight", w->capacity);
-	r |= to ? set_ep(row, "to", to) : row_set_text(row, "to", "");
+	r |= to ? set_to(row, to, w) : row_set_text(row, "to", "");
 	r |= json_object_set_new_nocheck(row, "share", json_real(share));
 	r |= row_set_text(row, "left_out", left_out);
 	return row_add(list, row, r);
@@ -247,7 +258,7 @@ static int route_add(json_t *list, const struct why_story *story, const struct w
 	int r = row_set_text(row, "src", ip_format(src, &route->src));
 
 	r |= set_ep(row, "dialled", &route->dialled);
-	r |= set_ep(row, "to", &route->chosen);
+	r |= set_to(row, &route->chosen, route->dst);
 	r |= row_set_text(row, "service", route->svc ? route->svc->key : "");
 	r |= set_name(row, "workload", route->dst);
 	r |= row_set_text(row, "node", route->dst ? route->dst->node : "");

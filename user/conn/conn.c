@@ -256,6 +256,7 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	set_detail(c, detail);
 	timer_cancel(&c->deadline);
 	task_cancel(&c->resume_later);
+	resolver_cancel(&c->query);
 	conn_stop_relay(c);
 	/* The application shall see an error, not an orderly end of a stream that was cut. */
 	if (why != WEFT_REASON_OK) {

@@ -14,6 +14,7 @@
 #include "weft/reason.h"
 #include "conn/local.h"
 #include "io/loop.h"
+#include "io/resolver.h"
 #include "model/snap.h"
 #include "relay/pump.h"
 #include "relay/splice.h"
@@ -68,6 +69,7 @@ struct conn_worker {
 	struct loop *loop;
 	struct conn_shared *sh;
 	struct tunnel *tunnel;
+	struct resolver *resolver; /* NULL until the first name */
 	struct list conns, dead; /* dead: ended, freed later in the turn */
 	struct list listeners;
 	_Atomic uint32_t n_conns; /* written by this worker, read by all */
@@ -124,6 +126,8 @@ struct conn {
 	bool inbound, opened, ending, relay_started;
 	bool told;     /* inbound: the application gets the client's address by PROXY protocol */
 	bool waypoint; /* outbound: through one; what was dialled is the authority */
+	bool by_name; /* outbound: dst has no address, its hostname tells the one that is chosen */
+	bool resolve_waits; /* the name is being asked for */
 	bool cut; /* by conn_recheck(): ends with POLICY_CHANGED, whatever is seen first */
 	uint8_t redials;
 	uint8_t path; /* enum weft_path */
@@ -144,6 +148,7 @@ struct conn {
 	char *peer_identity;	/* HBONE: proven id of the other side */
 	char *policy, *detail;	/* why it ended; NULL mostly */
 	int rule;		/* of policy */
+	struct resolver_query query;
 	struct timer deadline;
 	struct task free_later, resume_later;
 	union {

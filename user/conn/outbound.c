@@ -4,6 +4,7 @@
  *
  *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops)
  *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
+ *   resolve    the name of an endpoint that has no address of its own
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
  *              one on another node is decided over there, by its own relay, and one behind a
  *              waypoint by the waypoint
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
+#include "base/rand.h"
 #include "base/str.h"
 #include "codec/hbone.h"
 #include "conn/conn.h"
@@ -85,6 +87,7 @@ static enum step stage_route(struct conn *c)
 		return conn_fail(c, r.reason, "%s", err.text);
 	}
 	c->waypoint = r.kind == ROUTE_WAYPOINT;
+	c->by_name = r.by_name;
 	c->chosen = r.to;
 	c->dst = workload_get(r.dst);
 	c->sans_of = service_get(r.sans_of);
@@ -93,6 +96,66 @@ static enum step stage_route(struct conn *c)
 	if (!c->service && !c->waypoint)
 		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
 	return STEP_NEXT;
+}
+
+/* One of those of the dialled family, else of any. */
+static struct weft_addr pick_addr(const struct conn *c, const struct weft_addr *addrs, size_t n)
+{
+	bool v4 = ip_is_v4(&c->dialled.addr);
+	size_t fit = 0, at;
+
+	for (size_t i = 0; i < n; i++)
+		fit += ip_is_v4(&addrs[i]) == v4;
+	if (!fit)
+		return addrs[rand_fast() % n];
+	at = rand_fast() % fit;
+	for (size_t i = 0; i < n; i++)
+		if (ip_is_v4(&addrs[i]) == v4 && at-- == 0)
+			return addrs[i];
+	return addrs[0];
+}
+
+static void on_resolved(void *arg, int r, const char *text, const struct weft_addr *addrs, size_t n)
+{
+	struct conn *c = arg;
+
+	conn_deadline(c, 0);
+	c->app_error = r;
+	if (r == 0)
+		c->chosen.addr = pick_addr(c, addrs, n);
+	else
+		conn_fail(c, WEFT_REASON_CONNECT_FAILED, "cannot resolve %s: %s", c->dst->hostname,
+			  text);
+	if (c->resolve_waits && r == 0)
+		conn_resume(c);
+	else if (c->resolve_waits)
+		conn_end(c, c->reason, NULL);
+}
+
+/* An endpoint that is known by its hostname only: by the resolver of the host, as it is there now. */
+static enum step stage_resolve(struct conn *c)
+{
+	struct conn_worker *w = c->w;
+	int r = 0;
+
+	if (!c->by_name)
+		return STEP_NEXT;
+	c->path = WEFT_PATH_PLAIN;
+	c->query.fn = on_resolved;
+	c->query.arg = c;
+	c->app_error = -EINPROGRESS;
+	if (!w->resolver)
+		r = resolver_new(w->loop, &w->resolver);
+	if (r == 0)
+		r = resolver_ask(w->resolver, c->dst->hostname, &c->query);
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_LIMIT, "cannot resolve %s: %s", c->dst->hostname,
+				 log_strerror(r));
+	c->resolve_waits = c->app_error == -EINPROGRESS;
+	if (!c->resolve_waits)
+		return c->app_error < 0 ? STEP_FAIL : STEP_NEXT;
+	conn_deadline(c, 10 * NS_PER_S);
+	return STEP_WAIT;
 }
 
 /* Both pods are here: decide, and let the kernel know for the next time. */
@@ -288,6 +351,11 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_outbound[] = {
-	{ "identify", stage_identify }, { "route", stage_route }, { "authorize", stage_authorize },
-	{ "tunnel", stage_tunnel },     { "relay", stage_relay }, { NULL, NULL },
+	{ "identify", stage_identify },
+	{ "route", stage_route },
+	{ "resolve", stage_resolve },
+	{ "authorize", stage_authorize },
+	{ "tunnel", stage_tunnel },
+	{ "relay", stage_relay },
+	{ NULL, NULL },
 };

@@ -282,6 +282,7 @@ void conn_worker_free(struct conn_worker **wp)
 	list_for_each_safe(n, &w->conns)
 		conn_end(list_entry(n, struct conn, node), WEFT_REASON_SHUTDOWN, NULL);
 	tunnel_free(&w->tunnel);
+	resolver_free(&w->resolver);
 	while (!list_empty(&w->dead))
 		conn_free(list_first(&w->dead, struct conn, node));
 	for (size_t i = 0; i < CONN_SERIES_SLOTS; i++)

@@ -58,6 +58,9 @@ static int pick_endpoint(const char *text, struct service *svc, uint16_t port,
 		return errbuf_set(err, -ENETUNREACH, "waypoint %s: is in another network", text);
 	if (r < 0)
 		return errbuf_set(err, -EHOSTUNREACH, "waypoint %s: no endpoint to choose", text);
+	if (ip_is_any(&c.ep.addr))
+		return errbuf_set(err, -EHOSTUNREACH, "waypoint %s: workload %s has no address",
+				  text, c.w->uid);
 	*ret = (struct gateway_hop){ .w = c.w, .svc = svc, .ep = c.ep };
 	return 0;
 }

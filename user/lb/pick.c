@@ -73,6 +73,19 @@ static const struct weft_addr *address_of(const struct request *q, const struct 
 	return NULL;
 }
 
+static bool is_name(const struct workload *w)
+{
+	return !w->n_addrs && w->hostname[0];
+}
+
+bool lb_has_names(const struct service *svc)
+{
+	for (size_t i = 0; i < svc->n_endpoints; i++)
+		if (is_name(svc->endpoints[i].w))
+			return true;
+	return false;
+}
+
 /* Another network is out of reach without a gateway; its addresses may even be ours too. */
 static bool same_network(const struct lb_from *from, const struct workload *w)
 {
@@ -141,7 +154,8 @@ static int rank_of(const struct request *q, const struct workload *w)
 static enum lb_state candidate_of(const struct request *q, const struct endpoint *e, int *ret_rank,
 				  struct lb_choice *ret)
 {
-	const struct weft_addr *addr = address_of(q, e->w);
+	static const struct weft_addr by_name;
+	const struct weft_addr *addr = is_name(e->w) ? &by_name : address_of(q, e->w);
 	uint16_t port = target_port(q, e);
 	int rank;
 
@@ -229,14 +243,17 @@ int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t por
 {
 	_free_ struct slot_source *src = NULL;
 	struct request q;
-	size_t n;
+	size_t n, n_addrs = 0;
 	int r = request_init(&q, svc, from, port, v4);
 
 	if (r == 0)
 		r = candidates_of(&q, &src, &n);
 	if (r < 0)
 		return r;
-	return slots_expand(src, n, ret);
+	for (size_t i = 0; i < n; i++)
+		if (!ip_is_any(&src[i].choice.ep.addr))
+			src[n_addrs++] = src[i];
+	return slots_expand(src, n_addrs, ret);
 }
 
 int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,

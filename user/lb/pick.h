@@ -16,10 +16,14 @@ struct lb_from { /* where the client stands; strings may be "" */
 
 struct lb_choice {
 	struct workload *w; /* not referenced */
-	struct weft_ep ep;
+	struct weft_ep ep; /* with the address ::, if w is known by its hostname only */
 };
 
-/* Endpoints must have an address of the family of vip and a target port for port.
+/* Are some of its endpoints known by name only? The kernel cannot choose those. */
+bool lb_has_names(const struct service *svc);
+
+/* Endpoints must have an address of the family of vip, or none at all but a hostname, and a target
+ * port for port.
  * Another network than from's is left out when both are known (there is no gateway support).
  * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint; -EOPNOTSUPP: the service
  * is LB_PASSTHROUGH, traffic goes where it was sent. */
@@ -28,7 +32,7 @@ int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port
 /* Where w, as an endpoint of svc, is reached for the service's port: its own mapping of it, or the
  * service's. 0: w is no endpoint of it, or there is no such port. Health does not matter. */
 uint16_t lb_target_port(const struct service *svc, const struct workload *w, uint16_t port);
-/* At most LB_SLOTS_MAX entries whose counts are proportional to the weights (every endpoint
+/* Of endpoints with addresses, at most LB_SLOTS_MAX entries whose counts are proportional to the weights (every endpoint
  * with weight > 0 gets at least one while they fit). Number of slots, 0 when there is no
  * endpoint; -ESRCH, -EOPNOTSUPP, -ENOMEM. *ret is malloc'ed. */
 int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,

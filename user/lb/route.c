@@ -80,19 +80,24 @@ static bool is_waypoint_of(const struct snap *s, const struct target *t, const s
 	return t->w && t->w->waypoint[0] && gateway_is(s, t->w->waypoint, w);
 }
 
-bool route_has_waypoint_of(const struct service *svc, const struct workload *w)
+static bool service_needs_relay(const struct service *svc)
 {
-	return svc ? service_has_waypoint(svc) : w && w->waypoint[0];
+	return svc && (service_has_waypoint(svc) || lb_has_names(svc));
 }
 
-bool route_has_waypoint(const struct snap *s, const struct weft_addr *dialled)
+bool route_needs_relay_of(const struct service *svc, const struct workload *w)
+{
+	return svc ? service_needs_relay(svc) : w && w->waypoint[0];
+}
+
+bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled)
 {
 	const struct workload *w = snap_workload_by_addr(s, dialled);
 	const struct service *svc = snap_service_by_vip(s, dialled);
 
 	if (!w && !svc)
 		svc = snap_service_by_range(s, dialled);
-	return (w && w->waypoint[0]) || service_has_waypoint(svc);
+	return (w && w->waypoint[0]) || service_needs_relay(svc);
 }
 
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
@@ -142,6 +147,7 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	if (r == 0) {
 		ret->to = c.ep;
 		ret->dst = c.w;
+		ret->by_name = ip_is_any(&c.ep.addr);
 		return;
 	}
 	if (r != -EOPNOTSUPP) {

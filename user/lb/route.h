@@ -9,13 +9,15 @@
 #include "weft/reason.h"
 
 enum route_kind {
-	ROUTE_ENDPOINT, /* to .to as it is: .dst is whose address that is, NULL nobody's */
+	ROUTE_ENDPOINT, /* to .to as it is: .dst is whose address that is, NULL nobody's. If .by_name, to
+			 * the address that .dst's hostname has by now and the port of .to */
 	ROUTE_WAYPOINT, /* HBONE to .to, which is .dst's; what was dialled is the authority */
 	ROUTE_REFUSED, /* .reason, and a sentence in err */
 };
 
 struct route {
 	enum route_kind kind;
+	bool by_name;
 	struct weft_ep to;  /* host order */
 	struct workload *dst;  /* not referenced */
 	struct service *svc;  /* that was dialled; NULL: an address of a workload, or nobody's */
@@ -23,10 +25,11 @@ struct route {
 	enum weft_reason reason;
 };
 
-/* Must connections to this address go to the relay, because what it belongs to has a waypoint? */
-bool route_has_waypoint(const struct snap *s, const struct weft_addr *dialled);
+/* Must connections to this address go to the relay, because what it belongs to has a waypoint, or is a
+ * service with endpoints that are known by name only? */
+bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled);
 /* The same of a connection to svc, or if that is NULL to w. */
-bool route_has_waypoint_of(const struct service *svc, const struct workload *w);
+bool route_needs_relay_of(const struct service *svc, const struct workload *w);
 /* Is w a waypoint of whoever this address belongs to? It is let through to the destination. */
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w);

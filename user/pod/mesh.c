@@ -86,7 +86,7 @@ static void addrs_drop_old(struct mesh *m)
 static uint32_t vip_flag(const struct snap *s, const struct weft_addr *a)
 {
 	const struct service *svc = snap_service_by_vip(s, a);
-	uint32_t waypoint = route_has_waypoint(s, a) ? WEFT_WLD_WAYPOINT : 0;
+	uint32_t waypoint = route_needs_relay(s, a) ? WEFT_WLD_RELAY : 0;
 
 	return waypoint | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
 }
@@ -124,7 +124,7 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 				continue;
 			/* By address, not by name: one that the mesh file still has for a pod that
 			 * moved is not here. */
-			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP | WEFT_WLD_WAYPOINT);
+			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP | WEFT_WLD_RELAY);
 			v.flags |= vip_flag(s, &w->addrs[j]);
 			if (pods_has_address(m->pods, w->id, &w->addrs[j]))
 				v.flags |= WEFT_WLD_LOCAL;

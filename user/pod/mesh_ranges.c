@@ -57,7 +57,7 @@ void mesh_ranges_sync(struct mesh *m, const struct snap *s)
 	}
 	for (size_t i = 0; i < n_all; i++)
 		want(m, list, &n, &all[i].prefix,
-		     route_has_waypoint_of(all[i].svc, NULL) ? WEFT_WLD_WAYPOINT : 0);
+		     route_needs_relay_of(all[i].svc, NULL) ? WEFT_WLD_RELAY : 0);
 	/* What ::/0 says is not meant for IPv4, which is inside of it here. */
 	if (n_all)
 		want(m, list, &n, &v4, 0);

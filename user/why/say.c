@@ -106,6 +106,8 @@ static void say_refused(struct text *t, const struct why_route *r)
 
 static void say_passthrough(struct text *t, const struct why_route *r)
 {
+	if (r->by_name)
+		text_add(t, "weftd resolves %s for each connection; ", r->dst->hostname);
 	if (r->dst) {
 		text_add(t, "reached without a tunnel (");
 		text_workload(t, r->dst);
@@ -161,7 +163,7 @@ static void say_hop(struct text *t, const struct why_route *r)
 /* Who relies on one must know. */
 static void say_waypoint(struct text *t, const struct why_story *story, const struct why_route *r)
 {
-	bool has = route_has_waypoint_of(r->svc, r->dst);
+	bool has = route_needs_relay_of(r->svc, r->dst);
 
 	if (r->path == WHY_REFUSED || r->path == WHY_LOCAL || r->path == WHY_WAYPOINT)
 		return;

@@ -195,9 +195,11 @@ static int route_add(struct teller *t, struct why_route *r)
 	return kept->judged ? route_explain(t, kept) : 0;
 }
 
-static int route_to(struct teller *t, struct why_route r)
+/* w: whose name is resolved for it, if it has no address. */
+static int route_to(struct teller *t, struct why_route r, const struct workload *w)
 {
-	r.dst = snap_workload_by_addr(t->s, &r.chosen.addr);
+	r.by_name = w && ip_is_any(&r.chosen.addr);
+	r.dst = r.by_name ? w : snap_workload_by_addr(t->s, &r.chosen.addr);
 	r.path = path_of(t, &r);
 	return route_add(t, &r);
 }
@@ -273,7 +275,7 @@ static int ways_of_service(struct teller *t, const struct why_route *r, const st
 		way.chosen = c->rows[i].choice.ep;
 		way.slots = c->rows[i].slots;
 		way.all_slots = c->all_slots;
-		bad = route_to(t, way);
+		bad = route_to(t, way, c->rows[i].choice.w);
 		if (bad < 0)
 			return bad;
 	}
@@ -288,7 +290,7 @@ static int way_of_waypoint(struct teller *t, struct why_route *r, bool *ret_done
 
 	route_find(t->s, t->story->src.w, &r->dialled, NULL, &err, &found);
 	*ret_done = found.kind == ROUTE_WAYPOINT || found.reason == WEFT_REASON_NO_WAYPOINT;
-	r->from_waypoint = !*ret_done;
+	r->from_waypoint = !*ret_done && route_is_waypoint(t->s, &r->dialled.addr, t->story->src.w);
 	if (!*ret_done)
 		return 0;
 	r->svc = found.svc;
@@ -318,7 +320,7 @@ static int ways_of_pair(struct teller *t, const struct weft_addr *from,
 		r.path = WHY_LOCAL;
 		return route_add(t, &r);
 	}
-	if (src->enrolled && route_has_waypoint(t->s, &dialled->addr)) {
+	if (src->enrolled && route_needs_relay(t->s, &dialled->addr)) {
 		bool done;
 		int bad = way_of_waypoint(t, &r, &done);
 
@@ -330,7 +332,7 @@ static int ways_of_pair(struct teller *t, const struct weft_addr *from,
 	if (vip && !snap_workload_by_addr(t->s, &dialled->addr))
 		return route_refuse(t, r, WEFT_REASON_NO_ENDPOINT);
 	r.svc = NULL;
-	return route_to(t, r);
+	return route_to(t, r, NULL);
 }
 
 static int ways_of_dialled(struct teller *t, const struct weft_ep *dialled)

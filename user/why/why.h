@@ -92,6 +92,7 @@ struct why_route {
 	struct weft_ep dialled, chosen;
 	const struct service *svc; /* that resolved dialled; NULL none */
 	const struct workload *dst; /* whose address chosen is; NULL none */
+	bool by_name; /* dst has no address, chosen neither: its hostname is resolved */
 	bool from_waypoint; /* the source is the waypoint of what it dials: it is let through */
 	char said[256];     /* WEFT_REASON_NO_WAYPOINT: what is wrong with it */
 	uint32_t slots, all_slots;  /* its share of svc; 0/0 without a service */
