@@ -13,6 +13,12 @@
 #include "base/str.h"
 #include "pod/zds_state.h"
 
+static void on_settled(void *arg, const struct zds_state *st)
+{
+	(void)arg;
+	zds_state_knows(st, "a");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 struct world {
@@ -66,7 +72,9 @@ static void one(struct zds_state *st, uint8_t head, struct str msg)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct world w = { .dice = n ? data[0] : 0 };
-	const struct zds_ops ops = { .start = on_start, .stop = on_stop, .arg = &w };
+	const struct zds_ops ops = {
+		.start = on_start, .stop = on_stop, .settled = on_settled, .arg = &w
+	};
 	int before = dup(0), after;
 	struct zds_state *st;
 	struct zds_counts c;

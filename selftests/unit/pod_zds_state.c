@@ -21,6 +21,8 @@ struct world {
 	struct zds_state *st;
 	char did[4096]; /* "+uid " and "-uid ", in order */
 	int start_result;
+	size_t settled; /* snapshots that were complete */
+	const char *known; /* then; NULL: not asked */
 	size_t fds; /* open in this process at the beginning */
 };
 
@@ -57,10 +59,22 @@ static void on_stop(void *arg, const char *uid)
 	did(arg, '-', uid);
 }
 
+static void on_settled(void *arg, const struct zds_state *st)
+{
+	struct world *w = arg;
+
+	w->settled++;
+	if (w->known)
+		assert_true(zds_state_knows(st, w->known));
+	assert_false(zds_state_knows(st, "nobody"));
+}
+
 static int setup(void **state)
 {
 	struct world *w = calloc(1, sizeof(*w));
-	const struct zds_ops ops = { .start = on_start, .stop = on_stop, .arg = w };
+	const struct zds_ops ops = {
+		.start = on_start, .stop = on_stop, .settled = on_settled, .arg = w
+	};
 
 	if (!w || zds_state_new(&ops, &w->st) < 0)
 		return -1;
@@ -208,13 +222,23 @@ static void what_is_not_in_a_new_snapshot_is_stopped_at_its_end(void **state)
 	expect(w, "-a ", true, 2, 0);
 }
 
-static void a_kept_pod_that_is_not_served_is_no_error(void **state)
+static void a_kept_pod_that_is_not_served_waits_for_its_namespace(void **state)
 {
 	struct world *w = *state;
+	_close_ int a = netns();
 
+	w->known = "a";
 	assert_int_equal(tell(w, ZDS_KEEP, "a"), 0);
+	assert_int_equal(tell(w, ZDS_KEEP, "a"), 0);
+	assert_int_equal(w->settled, 0);
 	assert_int_equal(tell(w, ZDS_SNAPSHOT_SENT, ""), 0);
-	expect(w, "", true, 0, 0);
+	assert_int_equal(w->settled, 1);
+	zds_state_retry(w->st);
+	expect(w, "", true, 0, 1);
+	assert_int_equal(add(w, "a", a), 0);
+	expect(w, "+a ", true, 1, 0);
+	assert_int_equal(tell(w, ZDS_DEL, "a"), 0);
+	expect(w, "-a ", true, 0, 0);
 }
 
 static void keep_and_snapshot_after_the_snapshot_end_the_connection(void **state)
@@ -397,7 +421,7 @@ int main(void)
 		TEST(an_add_without_namespace_or_name_ends_the_connection),
 		TEST(a_descriptor_with_anything_else_ends_the_connection),
 		TEST(what_is_not_in_a_new_snapshot_is_stopped_at_its_end),
-		TEST(a_kept_pod_that_is_not_served_is_no_error),
+		TEST(a_kept_pod_that_is_not_served_waits_for_its_namespace),
 		TEST(keep_and_snapshot_after_the_snapshot_end_the_connection),
 		TEST(a_pod_deleted_within_the_snapshot_is_stopped_at_its_end),
 		TEST(a_pod_deleted_within_the_snapshot_may_come_again),

@@ -65,7 +65,7 @@ static void entry_stop(struct zds_state *st, struct entry *e)
 
 static struct entry *entry_new(struct zds_state *st, const struct zds_request *rq)
 {
-	struct entry *e = calloc(1, sizeof(*e));
+	struct entry *e = st->n < ZDS_PODS_MAX ? calloc(1, sizeof(*e)) : NULL;
 
 	if (!e)
 		return NULL;
@@ -157,14 +157,20 @@ static void apply_del(struct zds_state *st, struct entry *e)
 	entry_free(st, e);
 }
 
-static void apply_keep(struct entry *e, struct str uid)
+static int apply_keep(struct zds_state *st, const struct zds_request *rq, struct errbuf *err)
 {
-	if (e)
-		e->in_snapshot = true;
-	else
-		log_warn("istio-cni keeps pod %.*s without its namespace, and it is not served here: its "
-			 "traffic is refused until it is added",
-			 STR_FMT(uid));
+	struct entry *e = find(st, rq->uid);
+
+	if (!e) {
+		log_warn("istio-cni keeps pod %.*s without its namespace, and it is not served "
+			 "here: its traffic is refused until it is added",
+			 STR_FMT(rq->uid));
+		e = entry_new(st, rq);
+	}
+	if (!e)
+		return errbuf_set(err, -ENOSPC, "no room for pod %.*s", STR_FMT(rq->uid));
+	e->in_snapshot = true;
+	return 0;
 }
 
 static void apply_snapshot(struct zds_state *st)
@@ -181,6 +187,7 @@ static void apply_snapshot(struct zds_state *st)
 		entry_free(st, e);
 	}
 	st->snapshot = true;
+	st->ops.settled(st->ops.arg, st);
 }
 
 int zds_state_apply(struct zds_state *st, const struct zds_request *rq, int fd_given,
@@ -198,7 +205,7 @@ int zds_state_apply(struct zds_state *st, const struct zds_request *rq, int fd_g
 	if (rq->kind == ZDS_DEL)
 		apply_del(st, find(st, rq->uid));
 	else if (rq->kind == ZDS_KEEP)
-		apply_keep(find(st, rq->uid), rq->uid);
+		return apply_keep(st, rq, err);
 	else
 		apply_snapshot(st);
 	return 0;
@@ -211,7 +218,7 @@ void zds_state_retry(struct zds_state *st)
 		struct errbuf err = { 0 };
 		int r;
 
-		if (e->served)
+		if (e->served || e->fd < 0)
 			continue;
 		r = entry_start(st, e, e->fd, &err);
 		if (r == 0) {
@@ -238,6 +245,11 @@ void zds_state_begin(struct zds_state *st)
 void zds_state_lost(struct zds_state *st)
 {
 	st->snapshot = false;
+}
+
+bool zds_state_knows(const struct zds_state *st, const char *uid)
+{
+	return find(st, str_of(uid)) != NULL;
 }
 
 void zds_state_counts(const struct zds_state *st, struct zds_counts *ret)

@@ -22,6 +22,7 @@
 
 struct zds_state;
 
+/* Texts are "" where the agent gave none. */
 struct zds_pod_info {
 	const char *uid, *ns, *name, *service_account;
 };
@@ -31,6 +32,8 @@ struct zds_ops {
 	 * after -EINVAL: this is no pod. */
 	int (*start)(void *arg, const struct zds_pod_info *info, int netns_fd, struct errbuf *err);
 	void (*stop)(void *arg, const char *uid); /* of one that was started */
+	/* The snapshot is complete: whatever zds_state_knows() does not know is no pod any more. */
+	void (*settled)(void *arg, const struct zds_state *st);
 	void *arg;
 };
 
@@ -46,11 +49,13 @@ void zds_state_lost(struct zds_state *st);
  * connection. Anything else below 0: say no. err has the sentence in both cases.
  */
 int zds_state_apply(struct zds_state *st, const struct zds_request *rq, int fd, struct errbuf *err);
+/* Is it served, does it wait, or was it kept without its namespace? */
+bool zds_state_knows(const struct zds_state *st, const char *uid);
 /* Tries those that wait again. */
 void zds_state_retry(struct zds_state *st);
 
 struct zds_counts {
 	bool snapshot; /* the agent has told all */
-	size_t served, pending;
+	size_t served, pending; /* pending: those that were kept without their namespace, too */
 };
 void zds_state_counts(const struct zds_state *st, struct zds_counts *ret);
