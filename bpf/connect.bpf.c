@@ -12,6 +12,9 @@
 #include "lib/flow.h"
 
 #define SOCK_STREAM 1
+#define SOL_SOCKET 1
+#define SO_MARK 36
+#define PORT_DNS 53
 
 enum act { ACT_ALLOW, ACT_REWRITE, ACT_REFUSE };
 
@@ -114,7 +117,8 @@ static __always_inline enum act route(struct dial *d, const struct weft_pod *pod
 		return refuse(d, WEFT_REASON_NO_ENDPOINT);
 	}
 	d->rec.dst = w->workload;
-	if (!(w->flags & WEFT_WLD_LOCAL) || weft_knobs.same_node_mtls)
+	if ((w->flags & (WEFT_WLD_LOCAL | WEFT_WLD_RULES)) != WEFT_WLD_LOCAL ||
+	    weft_knobs.same_node_mtls)
 		return take_relay(d, pod);
 	verdict = verdict_of(&d->rec);
 	if (verdict == WEFT_VERDICT_DENY) {
@@ -174,6 +178,32 @@ static __always_inline void count_path(__u8 path)
 		stat_inc(WEFT_STAT_CONNECT_RELAY);
 }
 
+static __always_inline int set_mark(struct bpf_sock_addr *ctx, __u32 mark)
+{
+	return bpf_setsockopt(ctx, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0;
+}
+
+/*
+ * In a pod with istio-cni's rules: what leaves it as it is must carry the mark that they let pass.
+ * What cannot (the application has a mark of its own), and names, which have rules of theirs, go
+ * to where the rules send them: to weftd's listener. What the relay takes goes over the loopback
+ * interface, where they leave it alone. Verified by itself.
+ */
+__noinline int left_to_rules(struct bpf_sock_addr *ctx, __u32 path, __u32 port)
+{
+	struct bpf_sock *sk = ctx->sk;
+	__u32 mark = sk ? sk->mark : 0;
+
+	if (mark && mark != WEFT_PASS_MARK)
+		return path != WEFT_PATH_RELAY;
+	if (port == PORT_DNS) {
+		if (mark)
+			set_mark(ctx, 0);
+		return 1;
+	}
+	return path != WEFT_PATH_RELAY && !mark && !set_mark(ctx, WEFT_PASS_MARK);
+}
+
 static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct weft_ep *to)
 {
 	__u64 cookie = bpf_get_netns_cookie(ctx);
@@ -203,6 +233,12 @@ static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct
 	act = decide(&d, pod);
 	if (act == ACT_REFUSE)
 		return act;
+	if ((pod->flags & WEFT_POD_RULES) && d.rec.path != WEFT_PATH_NONE &&
+	    left_to_rules(ctx, d.rec.path, d.rec.dialled.port)) {
+		stat_inc(WEFT_STAT_CONNECT_RULES);
+		d.rec.path = WEFT_PATH_NONE;
+		act = ACT_ALLOW;
+	}
 	if (act == ACT_REWRITE)
 		d.rec.flags = WEFT_FLOW_REWRITTEN;
 	/* What stays in the pod has no record, but may have to lose one: sockets can be used for

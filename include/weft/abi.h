@@ -7,7 +7,7 @@
  * Raise it whenever the layout or the meaning of anything in include/weft/ changes: pins of
  * another version are never adopted, they are replaced.
  */
-#define WEFT_ABI_VERSION 2
+#define WEFT_ABI_VERSION 3
 
 /* In-pod ports (HBONE interop: 15008 is fixed by the peers, the others by custom). */
 #define WEFT_PORT_OUTBOUND 15001
@@ -27,3 +27,8 @@ static inline int weft_port_is_reserved(__u16 port)
  * routing uses the mark; no privilege depends on it. */
 #define WEFT_ROUTE_MARK 0x539
 #define WEFT_ROUTE_TABLE 15539
+/* Mark of connections that istio-cni's rules in a pod shall let pass. They look at its lower 12
+ * bits, which are those of ztunnel; as a whole it is another one than WEFT_ROUTE_MARK, which keeps
+ * packets in the pod. */
+#define WEFT_PASS_MARK 0x10539
+#define WEFT_PASS_MASK 0xfff

@@ -6,13 +6,19 @@
  */
 #include "weft/addr.h"
 
+enum weft_pod_flag {
+	/* istio-cni's rules are in it: what shall not be caught by them must carry WEFT_PASS_MARK. */
+	WEFT_POD_RULES = 1u << 0,
+};
+
 struct weft_pod {
 	__u32 workload;	    /* workload id, see wld.h; 0: enrolled, but not (yet) in the mesh file */
 	__u32 slot;	    /* small number of this enrolment on this node, > 0 */
 	struct weft_addr v4; /* own addresses, all zero when the pod has none of that family */
 	struct weft_addr v6;
+	__u32 flags; /* enum weft_pod_flag */
 };
-weft_static_assert(sizeof(struct weft_pod) == 40, "contract");
+weft_static_assert(sizeof(struct weft_pod) == 44, "contract");
 
 /* weft_veths: host-side interface index -> what may come out of it (guard.bpf.c). */
 enum weft_veth_flag {

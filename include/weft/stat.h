@@ -15,6 +15,7 @@
 	X(CONNECT_RESERVED, "connect_reserved", "refused: one of weftd's ports") \
 	X(CONNECT_NO_ENDPOINT, "connect_no_endpoint", "refused: no endpoint") \
 	X(CONNECT_NO_FAMILY, "connect_no_family", "refused: pod lacks the address family") \
+	X(CONNECT_RULES, "connect_rules", "left to the rules that istio-cni made in the pod") \
 	X(CONNECT_NO_STATE, "connect_no_state", "refused: no memory for the flow") \
 	X(VERDICT_HIT, "verdict_hit", "verdict found in the cache") \
 	X(VERDICT_MISS, "verdict_miss", "verdict not in the cache, relay decides") \

@@ -22,6 +22,9 @@ enum weft_wld_flag {
 	/* Whoever has it has a waypoint, or endpoints that are known by name only: the relay decides,
 	 * whatever the other flags say. */
 	WEFT_WLD_RELAY = 1u << 4,
+	/* Local, with istio-cni's rules in it, which would catch a SYN from another pod: reached by
+	 * tunnel only. */
+	WEFT_WLD_RULES = 1u << 5,
 };
 
 struct weft_wld {

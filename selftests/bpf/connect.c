@@ -445,6 +445,86 @@ static void with_mutual_tls_on_the_node_nothing_is_direct(void **state)
 	expect_arrives(e, "10.9.0.2", 80, l);
 }
 
+/* Mark of a connection from a that is on its way to ip, or a negative error. */
+static int mark_to(struct env *e, const char *ip, uint16_t port, uint32_t own_mark)
+{
+	_close_ int fd = sock_in(e->a, strchr(ip, ':') ? AF_INET6 : AF_INET, SOCK_STREAM,
+				 IPPROTO_TCP);
+	uint32_t mark = own_mark;
+	socklen_t n = sizeof(mark);
+	int r;
+
+	assert_true(fd >= 0);
+	if (own_mark)
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, n), 0);
+	r = dial_fd(fd, ip, port);
+	if (r < 0)
+		return r;
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &n), 0);
+	return (int)mark;
+}
+
+static void pod_with_rules(struct env *e)
+{
+	const struct weft_pod a = { .workload = WLD_A,
+				    .slot = 1,
+				    .v4 = addr("10.9.0.1"),
+				    .v6 = addr("fd09::1"),
+				    .flags = WEFT_POD_RULES };
+
+	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_pods), &e->cookie_a, &a, BPF_ANY);
+}
+
+static void among_rules_what_leaves_as_it_is_carries_their_mark(void **state)
+{
+	struct env *e = *state;
+	_close_ int l4 = listen_in(e->b, "10.9.0.2", 80), l6 = listen_in(e->b, "fd09::2", 80);
+	_close_ int x4 = listen_in(e->x, "10.9.0.9", 80);
+	_close_ int relay = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	_close_ int self = listen_in(e->a, "10.9.0.1", 80);
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	assert_int_equal(mark_to(e, "10.9.0.2", 80, 0), 0); /* no rules, no mark */
+	pod_with_rules(e);
+	assert_int_equal(mark_to(e, "10.9.0.2", 80, 0), WEFT_PASS_MARK);
+	assert_int_equal(mark_to(e, "fd09::2", 80, 0), WEFT_PASS_MARK);
+	assert_int_equal(mark_to(e, "10.9.0.9", 80, 0), WEFT_PASS_MARK);
+	assert_int_equal(mark_to(e, "10.9.0.3", 80, 0), 0); /* the relay, over loopback */
+	assert_int_equal(mark_to(e, "10.9.0.1", 80, 0), 0);
+}
+
+/* There are none in this test, so such a connection simply arrives. */
+static void among_rules_marked_sockets_and_names_are_left_to_them(void **state)
+{
+	struct env *e = *state;
+	_close_ int l = listen_in(e->b, "10.9.0.2", 80), dns = listen_in(e->b, "10.9.0.2", 53);
+	_close_ int far = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	uint64_t before = stat_now(e, WEFT_STAT_CONNECT_RULES);
+	struct weft_total_key key = { .src = WLD_A, .dst = WLD_B, .path = WEFT_PATH_DIRECT };
+	uint64_t direct = total_now(e, &key).opened;
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	verdict_set(e, WLD_A, WLD_B, 53, WEFT_VERDICT_ALLOW, 1);
+	pod_with_rules(e);
+	assert_int_equal(mark_to(e, "10.9.0.2", 80, 7), 7);
+	assert_int_equal(mark_to(e, "10.9.0.2", 53, 0), 0);
+	assert_int_equal(mark_to(e, "10.9.0.2", 53, WEFT_PASS_MARK), 0); /* used again */
+	assert_int_equal(stat_now(e, WEFT_STAT_CONNECT_RULES), before + 3);
+	assert_int_equal(total_now(e, &key).opened, direct); /* the relay counts it */
+	assert_int_equal(mark_to(e, "10.9.0.3", 80, 7), 7); /* the relay takes it all the same */
+	assert_int_equal(stat_now(e, WEFT_STAT_CONNECT_RULES), before + 3);
+}
+
+static void a_peer_among_rules_is_reached_by_the_relay_only(void **state)
+{
+	struct env *e = *state;
+	_close_ int l = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+
+	mesh_set(e, "10.9.0.2", WLD_B, WEFT_WLD_LOCAL | WEFT_WLD_HBONE | WEFT_WLD_RULES);
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	expect_arrives(e, "10.9.0.2", 80, l);
+}
+
 static int up_plain(void **state)
 {
 	static const struct env_opts o = { .plain_a = true, .same_node_mtls = false };
@@ -492,6 +572,9 @@ int main(void)
 		T(sockets_of_the_daemon_are_untouched),
 		T(each_connect_of_a_socket_is_judged_anew),
 		T(a_socket_that_is_used_again_inside_the_pod_is_left_alone),
+		T(among_rules_what_leaves_as_it_is_carries_their_mark),
+		T(among_rules_marked_sockets_and_names_are_left_to_them),
+		T(a_peer_among_rules_is_reached_by_the_relay_only),
 	};
 	const struct CMUnitTest plain[] = { T(a_pod_without_ipv6_is_refused_what_needs_the_relay) };
 	const struct CMUnitTest mtls[] = { T(with_mutual_tls_on_the_node_nothing_is_direct) };

@@ -12,7 +12,7 @@
 
 own and peer are what getsockname and getpeername say to the client, seen and at what
 getpeername and getsockname say to the server. Options in front: -6, -m (an IPv6 socket
-that dials the IPv4 address), -t SECONDS (20).
+that dials the IPv4 address), -t SECONDS (20), -M MARK (SO_MARK of the client).
 A client that fails prints the name of the error (ECONNREFUSED) and ends with 1.
 """
 import collections
@@ -23,7 +23,7 @@ import threading
 import zlib
 
 PART = bytes(range(256)) * 256
-OPTIONS = {"family": socket.AF_INET, "mapped": False, "timeout": 20.0}
+OPTIONS = {"family": socket.AF_INET, "mapped": False, "timeout": 20.0, "mark": 0}
 
 
 def plain(ip):
@@ -117,6 +117,8 @@ def dial(host, port):
         address = ("::ffff:" + address[0], address[1])
     s = socket.socket(family)
     s.settimeout(OPTIONS["timeout"])
+    if OPTIONS["mark"]:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, OPTIONS["mark"])
     s.connect(address)
     return s
 
@@ -210,6 +212,8 @@ def options(args):
             OPTIONS["family"] = socket.AF_INET6
         elif option == "-m":
             OPTIONS["mapped"] = True
+        elif option == "-M":
+            OPTIONS["mark"] = int(args.pop(0), 0)
         elif option == "-t":
             OPTIONS["timeout"] = float(args.pop(0))
         else:

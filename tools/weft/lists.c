@@ -17,6 +17,7 @@ static void pod_row(struct table *t, const json_t *row)
 	table_cell(t, COLOUR_NONE, "%s", get_text(row, "identity"));
 	cell_count(t, row, "connections");
 	table_cell(t, COLOUR_NONE, "%s", human_since(buf, get_num(row, "since_s")));
+	table_cell(t, COLOUR_NONE, "%s", get_text(row, "by"));
 }
 
 int cmd_pods(const struct cli *c)
@@ -30,6 +31,7 @@ int cmd_pods(const struct cli *c)
 		{ .title = "IDENTITY", .flags = COL_CUT_START, .from_width = 100 },
 		{ .title = "CONNS", .flags = COL_RIGHT },
 		{ .title = "ENROLLED", .flags = COL_RIGHT },
+		{ .title = "BY" },
 	};
 	static const struct listing pods = {
 		.cmd = "pods",

@@ -133,6 +133,32 @@ static void print_mesh(const struct page *p)
 	}
 }
 
+static void print_zds(const struct page *p)
+{
+	const json_t *zds = json_object_get(p->reply, "zds");
+	const char *state = get_text(zds, "state");
+	bool synced = strcmp(state, "synced") == 0;
+	char buf[24], text[64];
+
+	if (!zds)
+		return;
+	print_label(p, "Pods from");
+	printf("istio-cni ");
+	out_safe(stdout, get_text(zds, "path"));
+	printf(", ");
+	print_in(p, synced ? COLOUR_GREEN : COLOUR_RED, state);
+	if (get_num(zds, "since_s") > 0)
+		printf(" %s", human_since(buf, get_num(zds, "since_s")));
+	printf(", %.0f served\n", get_num(zds, "served"));
+	if (get_text(zds, "last_error")[0])
+		print_wrong(p, COLOUR_RED, get_text(zds, "last_error"));
+	if (get_num(zds, "pending") > 0) {
+		snprintf(text, sizeof(text), "%.0f pods cannot be served (see the log)",
+			 get_num(zds, "pending"));
+		print_wrong(p, COLOUR_RED, text);
+	}
+}
+
 static void print_certificates(const struct page *p)
 {
 	const json_t *certs = json_object_get(p->reply, "certificates");
@@ -224,6 +250,7 @@ static void print_page(const struct page *p)
 
 	print_head(p);
 	print_mesh(p);
+	print_zds(p);
 	print_label(p, "Pods");
 	printf("%.0f enrolled\n", get_num(p->reply, "pods"));
 	print_certificates(p);

@@ -39,7 +39,17 @@ void conn_local_put(struct conn_local **lp)
 	free(l->ns);
 	free(l->name);
 	free(l->identity);
+	free(l->service_account);
 	free(l);
+}
+
+struct workload *conn_local_workload(const struct snap *s, const struct conn_local *l)
+{
+	struct workload *w = snap_workload_by_pod(s, l->ns, l->name);
+
+	return w && l->service_account[0] && strcmp(w->service_account, l->service_account) != 0
+		       ? NULL
+		       : w;
 }
 
 struct conn *conn_new(struct conn_worker *w, const struct stage *stages, struct conn_local *l)

@@ -92,6 +92,8 @@ enum conn_listen { CONN_LISTEN_OUTBOUND, CONN_LISTEN_HBONE, CONN_LISTEN_PLAIN };
 int conn_listen(struct conn_worker *w, struct conn_local *l, enum conn_listen kind, int fd);
 /* The pod left: no more accepts, connections that are open go on. */
 void conn_unlisten(struct conn_worker *w, struct conn_local *l);
+/* The pod is gone: what is open of it ends now, no peer waits for it. */
+void conn_cut_pod(struct conn_worker *w, struct conn_local *l);
 /* Is the pod enrolled: with l, or again with another one? */
 bool conn_serves(const struct conn_worker *w, const struct conn_local *l);
 
@@ -125,6 +127,7 @@ struct conn {
 	uint8_t at;
 	bool inbound, opened, ending, relay_started;
 	bool told;     /* inbound: the application gets the client's address by PROXY protocol */
+	bool caught; /* outbound: by rules of istio-cni, not by the hooks */
 	bool waypoint; /* outbound: through one; what was dialled is the authority */
 	bool by_name; /* outbound: dst has no address, its hostname tells the one that is chosen */
 	bool resolve_waits; /* the name is being asked for */

@@ -69,7 +69,7 @@ static enum step stage_identify(struct conn *c)
 	const struct snap *s = model_snap(c->w->sh->model);
 	struct workload *src;
 
-	c->dst = workload_get(snap_workload_by_pod(s, c->local->ns, c->local->name));
+	c->dst = workload_get(conn_local_workload(s, c->local));
 	/* The address names the workload only if it proved to be it; a waypoint or gateway in
 	 * between has its own. */
 	src = snap_workload_by_addr(s, &c->client.addr);
@@ -314,7 +314,7 @@ static void on_refused(void *arg, void *local, const struct weft_ep *peer, enum 
 	struct conn_worker *w = arg;
 	struct conn_local *l = local;
 	const struct snap *s = model_snap(w->sh->model);
-	struct workload *dst = snap_workload_by_pod(s, l->ns, l->name);
+	struct workload *dst = conn_local_workload(s, l);
 	struct access_rec r = {
 		.inbound = true, .path = WEFT_PATH_HBONE, .reason = why, .src = *peer,
 		.dst = { .addr = ip_is_v4(&peer->addr) ? l->v4 : l->v6, .port = WEFT_PORT_HBONE },

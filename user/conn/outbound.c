@@ -2,7 +2,8 @@
 /*
  * A connection leaving a local pod, captured by bpf/connect.bpf.c to the pod's port 15001.
  *
- *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops)
+ *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops; what
+ *              istio-cni's rules caught around the hooks, netfilter knows)
  *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
  *   resolve    the name of an endpoint that has no address of its own
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
@@ -43,23 +44,55 @@ struct conn_head {
 	char baggage[HBONE_TEXT_MAX];
 };
 
-static enum step stage_identify(struct conn *c)
+/* Not by the hooks, but by istio-cni's rules: a socket with a mark of its own, a subflow. */
+static enum step identify_caught(struct conn *c, const struct snap *s)
 {
-	const struct snap *s = model_snap(c->w->sh->model);
+	const struct conn_local *l = c->local;
+	bool known;
+
+	if (tcp_original_dst(c->fd, &c->dialled) < 0)
+		return conn_fail(c, WEFT_REASON_UNKNOWN_SOURCE,
+				 "no record of what it dialled, neither of the hooks nor of the "
+				 "rules");
+	c->chosen = c->dialled;
+	known = ip_eq(&c->dialled.addr, &l->v4) || ip_eq(&c->dialled.addr, &l->v6) ||
+		ip_is_loopback(&c->dialled.addr) || snap_workload_by_addr(s, &c->dialled.addr) ||
+		snap_service_by_vip(s, &c->dialled.addr);
+	if (known && weft_port_is_reserved(c->dialled.port))
+		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
+	c->caught = true;
+	return STEP_NEXT;
+}
+
+static enum step identify_hooked(struct conn *c, const struct snap *s)
+{
 	struct weft_origdst_key key = { .slot = c->local->slot };
 	struct weft_origdst od;
-	struct workload *src;
 
 	key.src = c->client.addr;
 	key.sport = c->client.port;
-	if (kern_origdst_any(c->w->sh->kern, &key, &od) < 0)
+	if (kern_origdst_any(c->w->sh->kern, &key, &od) < 0) {
+		if (c->local->pass_mark)
+			return identify_caught(c, s);
 		return conn_fail(c, WEFT_REASON_UNKNOWN_SOURCE,
 				 "no record of what it dialled; it did not come through the hooks");
+	}
 	c->dialled = od.dialled;
 	c->chosen = od.chosen;
 	c->service_id = od.service;
 	c->service = service_get(snap_service_by_port_id(s, od.service, NULL));
-	src = snap_workload_by_pod(s, c->local->ns, c->local->name);
+	return STEP_NEXT;
+}
+
+static enum step stage_identify(struct conn *c)
+{
+	const struct snap *s = model_snap(c->w->sh->model);
+	struct workload *src;
+	enum step r = identify_hooked(c, s);
+
+	if (r != STEP_NEXT)
+		return r;
+	src = conn_local_workload(s, c->local);
 	if (!src)
 		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "pod %s/%s is not in the mesh file",
 				 c->local->ns, c->local->name);
@@ -91,9 +124,10 @@ static enum step stage_route(struct conn *c)
 	c->chosen = r.to;
 	c->dst = workload_get(r.dst);
 	c->sans_of = service_get(r.sans_of);
-	if (!c->dst)
+	/* The hooks let pass what is outside of the mesh; the rules know no such thing. */
+	if (!c->dst && !c->caught)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
-	if (!c->service && !c->waypoint)
+	if (!c->service && c->dst && !c->waypoint)
 		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
 	return STEP_NEXT;
 }
@@ -163,7 +197,7 @@ static enum step stage_authorize(struct conn *c)
 {
 	struct rbac_result res;
 
-	if (c->waypoint || strcmp(c->dst->node, c->w->sh->node) != 0)
+	if (c->waypoint || !c->dst || strcmp(c->dst->node, c->w->sh->node) != 0)
 		return STEP_NEXT;
 	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
 		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
@@ -271,6 +305,7 @@ static int dial(struct conn *c)
 		.to = { .addr = c->chosen.addr,
 			.port = c->waypoint ? c->chosen.port : WEFT_PORT_HBONE },
 		.netns_fd = c->local->netns_fd,
+		.mark = c->local->pass_mark,
 		.slot = c->local->slot,
 	};
 	int r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
@@ -282,8 +317,8 @@ static int dial(struct conn *c)
 	return pump_start(&c->pump, c->fd);
 }
 
-/* A destination that takes none, and came here nevertheless: from a waypoint of it. Others are let
- * pass by the kernel. */
+/* A destination that takes none, and came here nevertheless: from a waypoint of it, or by
+ * istio-cni's rules. Others are let pass by the kernel. */
 static enum step without_tunnel(struct conn *c)
 {
 	int r;
@@ -299,7 +334,7 @@ static enum step stage_tunnel(struct conn *c)
 {
 	int r;
 
-	if (!c->waypoint && c->dst->protocol != TUNNEL_HBONE)
+	if (!c->waypoint && (!c->dst || c->dst->protocol != TUNNEL_HBONE))
 		return without_tunnel(c);
 	c->path = WEFT_PATH_HBONE;
 	c->head = calloc(1, sizeof(*c->head));

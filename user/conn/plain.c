@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A plaintext connection that arrived for a local pod from outside the mesh (or from a pod
- * that is not enrolled): bpf/sklookup.bpf.c steered its SYN to the plaintext listener.
+ * that is not enrolled): bpf/sklookup.bpf.c steered its SYN to the plaintext listener, or rules of
+ * istio-cni redirected it.
  *
  *   identify   the client has an address, never an identity
  *   authorize  policy decides: permissive meshes let it in, strict ones do not
@@ -32,22 +33,38 @@ static bool is_own_leg(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_MARK, &mark, &n) == 0 && mark == WEFT_ROUTE_MARK;
 }
 
+/* The local address is what the client dialled: sk_lookup left it as it was. istio-cni's rules did
+ * not, but netfilter knows; what it says must be this pod. */
+static enum step whom_dialled(struct conn *c)
+{
+	const struct conn_local *l = c->local;
+	int r = l->pass_mark ? tcp_original_dst(c->fd2, &c->chosen) : tcp_local(c->fd2, &c->chosen);
+
+	if (r < 0 && l->pass_mark)
+		return conn_fail(c, WEFT_REASON_RESERVED_PORT,
+				 "dialled as it is, not by istio-cni's rules");
+	if (r < 0)
+		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
+	if (l->pass_mark && !ip_eq(&c->chosen.addr, &l->v4) && !ip_eq(&c->chosen.addr, &l->v6))
+		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "not an address of the pod");
+	c->dialled = c->chosen;
+	return STEP_NEXT;
+}
+
 static enum step stage_identify(struct conn *c)
 {
 	const struct snap *s = model_snap(c->w->sh->model);
 
 	c->inbound = true;
 	c->path = WEFT_PATH_PLAIN;
-	/* sk_lookup left the addresses as they were: the local one is what the client dialled. */
-	if (tcp_local(c->fd2, &c->chosen) < 0)
-		return conn_fail(c, WEFT_REASON_RESET, "gone before it was accepted");
-	c->dialled = c->chosen;
+	if (whom_dialled(c) != STEP_NEXT)
+		return STEP_FAIL;
 	if (is_own_leg(c->fd2))
 		return conn_fail(c, WEFT_REASON_LIMIT,
 				 "weftd's own connection came back: weft_approved is full, or "
 				 "weftd runs outside the cgroup of its hooks");
 	c->src = workload_get(snap_workload_by_addr(s, &c->client.addr));
-	c->dst = workload_get(snap_workload_by_pod(s, c->local->ns, c->local->name));
+	c->dst = workload_get(conn_local_workload(s, c->local));
 	if (!c->dst)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the pod is not in the mesh file");
 	c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));

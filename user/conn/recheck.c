@@ -140,7 +140,7 @@ void conn_recheck(struct conn_worker *w)
 		if (!c->inbound || c->cut || !is_enrolled(&r, c->local))
 			continue;
 		/* The workload's own list of policies may have changed as well. */
-		now = snap_workload_by_pod(r.s, c->local->ns, c->local->name);
+		now = conn_local_workload(r.s, c->local);
 		if (now && now != c->dst) {
 			workload_put(&c->dst);
 			c->dst = workload_get(now);

@@ -52,7 +52,7 @@ static int rule_add(struct mnl_socket *nl, uint8_t family)
 	r->action = FR_ACT_TO_TBL;
 	mnl_attr_put_u32(nlh, FRA_TABLE, WEFT_ROUTE_TABLE);
 	mnl_attr_put_u32(nlh, FRA_FWMARK, WEFT_ROUTE_MARK);
-	mnl_attr_put_u32(nlh, FRA_FWMASK, 0xfff);
+	mnl_attr_put_u32(nlh, FRA_FWMASK, 0xffffffff);
 	mnl_attr_put_u32(nlh, FRA_PRIORITY, 100);
 	return nl_talk(nl, nlh);
 }

@@ -173,6 +173,7 @@ int conn_connect_plain(struct conn *c)
 	const struct tcp_connect_opts o = {
 		.netns_fd = c->local->netns_fd,
 		.to = c->chosen,
+		.mark = c->local->pass_mark,
 		.keepalive_s = c->w->sh->keepalive_s,
 		.prepare = own_mark,
 		.prepare_arg = c->w->sh->kern,

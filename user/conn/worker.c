@@ -225,6 +225,17 @@ void conn_unlisten(struct conn_worker *w, struct conn_local *local)
 	tunnel_drain_pod(w->tunnel, local->slot, local);
 }
 
+void conn_cut_pod(struct conn_worker *w, struct conn_local *local)
+{
+	conn_unlisten(w, local);
+	list_for_each_safe(n, &w->conns) {
+		struct conn *c = list_entry(n, struct conn, node);
+
+		if (c->local->slot == local->slot)
+			conn_end(c, WEFT_REASON_UNENROLLED, NULL);
+	}
+}
+
 int conn_worker_new(struct loop *loop, struct conn_shared *sh, uint32_t number,
 		    struct conn_worker **ret)
 {

@@ -27,6 +27,7 @@ struct metrics;
 struct model;
 struct pages;
 struct pods;
+struct zds_link;
 
 #define WORKERS_MAX 64
 
@@ -67,6 +68,7 @@ struct daemon {
 	struct drops *drops;
 	struct pods *pods;
 	struct mesh *mesh;
+	struct zds_link *zds; /* NULL: off, or not yet */
 	struct feed_file *feed; /* NULL: the mesh comes from istiod */
 	struct feed_defaults feed_defaults;
 	struct istiod istiod;
@@ -92,6 +94,7 @@ void workers_stop(struct daemon *d);
 void worker_call(struct worker *w, void (*fn)(struct worker *w, void *arg), void *arg);
 void workers_listen(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
 void workers_unlisten(void *arg, struct conn_local *l);
+void workers_cut(void *arg, struct conn_local *l);
 /* All workers judge their connections by the current snapshot, at the same time; *ret must live
  * until workers_recheck_end(), which waits until those denied are cut, and has them put away. */
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
@@ -109,6 +112,10 @@ json_t *view_drops(struct daemon *d, uint64_t since); /* since: first seq of "re
 json_t *view_bpf(struct daemon *d);
 /* mapscheck.c: "maps.check" of the control socket. */
 json_t *on_maps_check(void *arg, const json_t *req, struct errbuf *err);
+/* zds.c: after the first apply, if the option zds is set */
+int zds_start(struct daemon *d);
+const char *zds_pending(const struct daemon *d); /* NULL: nothing to wait for */
+void zds_view(const struct daemon *d, json_t *status);
 /* adminport.c: the pages of the HTTP ports */
 int adminport_start(struct daemon *d, struct errbuf *err);
 /* drain.c: stops the loop when relayed connections have ended, at the latest after opts.drain_ns.

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "pod/pods.h"
+#include "pod/zds_link.h"
 
 #define LOOK_NS (50 * NS_PER_MS)
 
@@ -51,6 +52,8 @@ void drain_begin(struct daemon *d, const char *why)
 	d->drain_until_ns = clock_mono_ns() + d->opts.drain_ns;
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		worker_call(&d->worker[i], do_drain, NULL);
+	/* istio-cni is to tell another one. */
+	zds_link_free(&d->zds);
 	if (d->pods)
 		pods_quiesce(d->pods);
 	/* Not at once: whoever asked is to have his answer. */

@@ -57,6 +57,15 @@ static int check_run_dir(const char *text, struct errbuf *err)
 	return 0;
 }
 
+static int check_zds(const char *text, struct errbuf *err)
+{
+	if (text[0] && text[0] != '/')
+		return errbuf_set(err, -EINVAL, "\"%s\" is not an absolute path", text);
+	if (strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		return errbuf_set(err, -EINVAL, "\"%s\" is too long for the path of a socket", text);
+	return 0;
+}
+
 static int check_cgroup(const char *text, struct errbuf *err)
 {
 	struct statfs fs;
@@ -145,6 +154,8 @@ static const struct optkey keys[] = {
 	  .help = "of that pod" },
 	{ "run_dir", KEY_PATH, AT(run_dir), .def = "/run/weft", .check = check_run_dir,
 	  .help = "control socket and enrolment state" },
+	{ "zds", KEY_TEXT_OR_NONE, AT(zds), .def = "", .check = check_zds, .env = { "INPOD_UDS" },
+	  .help = "socket of istio-cni's node agent, whose pods are served; empty: none" },
 	{ "pin_dir", KEY_PATH, AT(pin_dir),
 	  .help = "pinned programs and maps; default: /sys/fs/bpf/weft/NODE" },
 	{ "cgroup", KEY_PATH, AT(cgroup), .check = check_cgroup,

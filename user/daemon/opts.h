@@ -26,7 +26,7 @@ enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEA
 enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 41
+#define OPTS_KEYS 42
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -35,6 +35,7 @@ struct opts {
 	char *node;
 	char *mesh_file;
 	char *run_dir;
+	char *zds; /* istio-cni's socket, or "": off */
 	char *pin_dir; /* WEFT_PIN_ROOT/<node> unless given */
 	char *cgroup; /* a folder on cgroup2, exists */
 	char *uplink; /* interface name or "none" */

@@ -50,7 +50,9 @@ bool daemon_ready(struct daemon *d, char *buf, size_t cap)
 				      d->istiod.xds ? "istiod" : "mesh file");
 	ident_each(d->ident, count_cert, &c);
 	if (c.pending + c.failed && n < cap)
-		snprintf(buf + n, cap - n, "%scertificates", n ? ", " : "");
+		n += (size_t)snprintf(buf + n, cap - n, "%scertificates", n ? ", " : "");
+	if (zds_pending(d) && n < cap)
+		snprintf(buf + n, cap - n, "%s%s", n ? ", " : "", zds_pending(d));
 	return buf[0] == '\0';
 }
 
@@ -182,6 +184,7 @@ json_t *views_status(struct daemon *d)
 	json_object_set_new(j, "mesh", status_mesh(d));
 	pods_each(d->pods, count_pod, &pods);
 	set_int(j, "pods", pods);
+	zds_view(d, j);
 	json_object_set_new(j, "tunnels", json_object());
 	json_object_set_new(j, "workers", json_array());
 	for (uint32_t i = 0; i < d->n_workers; i++)
@@ -229,6 +232,8 @@ static json_t *pod_row(const struct pod *pod)
 		const char *sa = strrchr(l->identity, '/');
 
 		json_object_set_new(j, "service_account", view_text(sa ? sa + 1 : ""));
+		json_object_set_new(j, "by", json_string(pod->zds_uid ? "zds" : "weft"));
+		json_object_set_new(j, "uid", view_text(pod->zds_uid));
 	}
 	return j;
 }

@@ -15,7 +15,14 @@ static bool is_enrolled(void *arg, const struct workload *w, const struct weft_a
 {
 	struct daemon *d = arg;
 
-	return pods_has_address(d->pods, w->id, a);
+	return pods_address_flags(d->pods, w->id, a) & WEFT_WLD_LOCAL;
+}
+
+static bool is_tunnel_only(void *arg, const struct workload *w, const struct weft_addr *a)
+{
+	struct daemon *d = arg;
+
+	return pods_address_flags(d->pods, w->id, a) & WEFT_WLD_RULES;
 }
 
 static void get_cached(void *arg, uint32_t src, uint32_t dst, uint16_t port, struct why_cache *ret)
@@ -39,8 +46,12 @@ json_t *on_why(void *arg, const json_t *req, struct errbuf *err)
 {
 	struct daemon *d = arg;
 	const struct why_env env = {
-		.node = d->opts.node, .same_node_mtls = d->opts.same_node == OPTS_MTLS,
-		.enrolled = is_enrolled, .cached = get_cached, .arg = d,
+		.node = d->opts.node,
+		.same_node_mtls = d->opts.same_node == OPTS_MTLS,
+		.enrolled = is_enrolled,
+		.tunnel_only = is_tunnel_only,
+		.cached = get_cached,
+		.arg = d,
 	};
 	cleanup_with(why_free) struct why_story *story = NULL;
 	const char *from, *to;

@@ -29,6 +29,7 @@
 #include "model/snap.h"
 #include "pod/mesh.h"
 #include "pod/pods.h"
+#include "pod/zds_link.h"
 #include "report/access.h"
 #include "report/drops.h"
 #include "report/metric.h"
@@ -109,6 +110,8 @@ static void on_mesh_apply(void *arg, const struct snap *s)
 		d->first_apply = true;
 	}
 	take_effect(d);
+	if (!d->zds && zds_start(d) < 0)
+		log_error("zds: out of memory");
 	istiod_prefetch(d, s);
 	daemon_trim_later(d); /* applying touches much that traffic does not */
 }
@@ -192,7 +195,9 @@ static int start_pods(struct daemon *d)
 		.congestion = d->shared.congestion,
 		.keepalive_s = d->shared.keepalive_s,
 		.on_listen = workers_listen,
+		.zds = d->opts.zds[0],
 		.on_unlisten = workers_unlisten,
+		.on_cut = workers_cut,
 		.on_change = on_pods_change,
 		.arg = d,
 	};
@@ -269,6 +274,7 @@ void daemon_stop(struct daemon *d)
 	ctl_stop(&d->ctl);
 	feed_file_stop(&d->feed);
 	istiod_stop(d);
+	zds_link_free(&d->zds);
 	workers_stop(d);
 	mesh_free(&d->mesh);
 	pods_free(&d->pods);

@@ -124,6 +124,19 @@ void workers_unlisten(void *arg, struct conn_local *l)
 		worker_call(&d->worker[i], do_unlisten, l);
 }
 
+static void do_cut(struct worker *w, void *arg)
+{
+	conn_cut_pod(w->conns, arg);
+}
+
+void workers_cut(void *arg, struct conn_local *l)
+{
+	struct daemon *d = arg;
+
+	for (uint32_t i = 0; i < d->n_workers; i++)
+		worker_call(&d->worker[i], do_cut, l);
+}
+
 static void do_recheck(struct worker *w, void *arg)
 {
 	(void)arg;

@@ -14,7 +14,9 @@
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 
+#include <linux/magic.h>
 #include <linux/nsfs.h>
 
 #include "base/bug.h"
@@ -56,14 +58,22 @@ int netns_open(const char *path)
 {
 	/* O_NONBLOCK: whoever wrote the path may have put a FIFO there. */
 	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	int type;
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	type = ioctl(fd, NS_GET_NSTYPE);
-	if (type != CLONE_NEWNET)
+	r = netns_check(fd);
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+int netns_check(int fd)
+{
+	struct statfs fs;
+
+	/* To a file of another kind the ioctl may mean anything. */
+	if (fstatfs(fd, &fs) < 0 || fs.f_type != NSFS_MAGIC)
 		return -EINVAL;
-	return TAKE_FD(fd);
+	return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET ? 0 : -EINVAL;
 }
 
 int netns_run(int netns_fd, int (*fn)(void *arg), void *arg)

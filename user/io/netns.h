@@ -17,6 +17,9 @@ void netns_home_close(void);
  * network namespace. Fd or -errno. */
 int netns_open(const char *path);
 
+/* Is fd one? 0 or -EINVAL. */
+int netns_check(int fd);
+
 /* SO_NETNS_COOKIE of the namespace behind fd. */
 int netns_cookie(int netns_fd, uint64_t *ret_cookie);
 

@@ -25,6 +25,11 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
+/* linux/netfilter_ipv4.h, also netfilter_ipv6/ip6_tables.h */
+#ifndef SO_ORIGINAL_DST
+#define SO_ORIGINAL_DST 80
+#endif
+
 #define KEEPALIVE_PROBES 9u
 
 static int set_int(int fd, int level, int name, int value)
@@ -61,6 +66,8 @@ static int listen_family(const struct tcp_listen_opts *o, int domain)
 	if (fd < 0)
 		return fd;
 	r = set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && o->reuse_port)
+		r = set_int(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (r == 0 && v6)
 		r = set_int(fd, SOL_IPV6, IPV6_V6ONLY, 0);
 	if (r == 0 && o->transparent)
@@ -186,6 +193,20 @@ int tcp_local(int fd, struct weft_ep *ret)
 	if (getsockname(fd, (struct sockaddr *)&ss, &n) < 0)
 		return -errno;
 	return ip_from_sockaddr((struct sockaddr *)&ss, ret);
+}
+
+int tcp_original_dst(int fd, struct weft_ep *ret)
+{
+	struct sockaddr_storage ss;
+	socklen_t n = sizeof(struct sockaddr_in);
+
+	/* One of IPv4 may be on a socket of IPv6; the other level then knows nothing of it. */
+	if (getsockopt(fd, SOL_IP, SO_ORIGINAL_DST, &ss, &n) == 0)
+		return ip_from_sockaddr((struct sockaddr *)&ss, ret);
+	n = sizeof(struct sockaddr_in6);
+	if (getsockopt(fd, SOL_IPV6, SO_ORIGINAL_DST, &ss, &n) == 0)
+		return ip_from_sockaddr((struct sockaddr *)&ss, ret);
+	return -errno;
 }
 
 int tcp_peer(int fd, struct weft_ep *ret)

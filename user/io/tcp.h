@@ -10,6 +10,7 @@ struct tcp_listen_opts {
 	int netns_fd; /* -1: this namespace */
 	uint16_t port;
 	int backlog;
+	bool reuse_port; /* SO_REUSEPORT: beside other processes of the same user */
 	bool transparent; /* IP_TRANSPARENT, so that accepted sockets may carry foreign sources */
 	/* For accepted sockets, which inherit it together with what tcp_tune() sets; NULL: the
 	 * system's. */
@@ -50,4 +51,7 @@ void tcp_reset_on_close(int fd); /* SO_LINGER 0: close(2) sends RST */
  * which is still to come; until then the socket reports an error to whoever watches it. */
 void tcp_abort(int fd);
 int tcp_local(int fd, struct weft_ep *ret);
+/* What was dialled, of a connection that rules of netfilter have redirected; the local address if
+ * none did. -ENOENT, -ENOPROTOOPT and the like where nothing tracks connections. */
+int tcp_original_dst(int fd, struct weft_ep *ret);
 int tcp_peer(int fd, struct weft_ep *ret);

@@ -124,10 +124,10 @@ static int addrs_sync(struct mesh *m, const struct snap *s)
 				continue;
 			/* By address, not by name: one that the mesh file still has for a pod that
 			 * moved is not here. */
-			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_VIP | WEFT_WLD_RELAY);
+			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_RULES | WEFT_WLD_VIP |
+					    WEFT_WLD_RELAY);
 			v.flags |= vip_flag(s, &w->addrs[j]);
-			if (pods_has_address(m->pods, w->id, &w->addrs[j]))
-				v.flags |= WEFT_WLD_LOCAL;
+			v.flags |= pods_address_flags(m->pods, w->id, &w->addrs[j]);
 			r = addr_want(m, &w->addrs[j], &v);
 		}
 	}

@@ -247,8 +247,8 @@ static void pod_text(char *buf, size_t n, const struct weft_pod *v)
 {
 	char v4[IP_TEXT_MAX], v6[IP_TEXT_MAX];
 
-	snprintf(buf, n, "workload %u, slot %u, %s, %s", v->workload, v->slot,
-		 ip_format(v4, &v->v4), ip_format(v6, &v->v6));
+	snprintf(buf, n, "workload %u, slot %u, %s, %s, flags 0x%x", v->workload, v->slot,
+		 ip_format(v4, &v->v4), ip_format(v6, &v->v6), v->flags);
 }
 
 struct pod_seen {
@@ -262,9 +262,7 @@ static void match_pod(void *arg, const struct pod *pod)
 {
 	struct pod_seen *ps = arg;
 	const struct conn_local *l = pod->local;
-	const struct weft_pod want = {
-		.workload = pod->workload, .slot = l->slot, .v4 = l->v4, .v6 = l->v6
-	};
+	const struct weft_pod want = pods_entry(pod);
 	struct mesh_diff d;
 
 	if (l->cookie != ps->cookie)

@@ -65,6 +65,7 @@ static void pod_free(struct pod *pod)
 		own_close(&pod->fd[i]);
 	free(pod->netns_path);
 	free(pod->wanted);
+	free(pod->zds_uid);
 	conn_local_put(&pod->local);
 	free(pod);
 }
@@ -116,10 +117,14 @@ static int open_listeners(struct pods *p, struct pod *pod, struct errbuf *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(listen_port); i++) {
 		const struct tcp_listen_opts o = { .netns_fd = pod->local->netns_fd,
-						   .port = listen_port[i], .backlog = 4096,
+						   .port = listen_port[i],
+						   .backlog = 4096,
 						   .keepalive_s = p->o.keepalive_s,
+						   /* Beside those of a ztunnel. */
+						   .reuse_port = pod->zds_uid,
 						   .congestion = i == CONN_LISTEN_HBONE
-									 ? NULL : p->o.congestion };
+									 ? NULL
+									 : p->o.congestion };
 		int fd = tcp_listen(&o);
 
 		if (fd < 0)
@@ -143,12 +148,42 @@ static void want_identity(struct pods *p, struct pod *pod, const struct workload
 			 pod->local->ns, pod->local->name, pod->wanted);
 }
 
+struct weft_pod pods_entry(const struct pod *pod)
+{
+	return (struct weft_pod){ .workload = pod->workload,
+				  .slot = pod->local->slot,
+				  .v4 = pod->local->v4,
+				  .v6 = pod->local->v6,
+				  .flags = pod->zds_uid ? WEFT_POD_RULES : 0 };
+}
+
 static int set_pod_entry(struct pods *p, struct pod *pod)
 {
-	const struct weft_pod v = { .workload = pod->workload, .slot = pod->local->slot,
-				    .v4 = pod->local->v4, .v6 = pod->local->v6 };
+	const struct weft_pod v = pods_entry(pod);
 
 	return kern_pod_set(p->o.kern, pod->local->cookie, &v);
+}
+
+/* Who gets the SYNs that come to the pod. In one of istio-cni's that is for its rules to say, which
+ * know of probes and of pods that take their own: they redirect to the listeners' ports. */
+static int steer_inbound(struct pods *p, struct pod *pod, struct errbuf *err)
+{
+	struct conn_local *l = pod->local;
+	int r;
+
+	if (pod->zds_uid) {
+		kern_lookup_detach(p->o.kern, l->cookie); /* of an enrolment by hand */
+		return 0;
+	}
+	kernel_listen(p, pod);
+	r = kern_lookup_attach(p->o.kern, l->cookie, l->netns_fd);
+	if (r < 0)
+		return errbuf_set(err, r, "pod %s/%s: cannot attach sk_lookup: %s%s", l->ns,
+				  l->name, log_strerror(r),
+				  r == -ENOENT ? "; the folder of pins is gone, see weft status"
+					       : "");
+	pod->attached = true;
+	return 0;
 }
 
 /* The steps after the netns is open, in an order without gaps. */
@@ -169,14 +204,9 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 		return r;
 	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
-	kernel_listen(p, pod);
-	r = kern_lookup_attach(p->o.kern, l->cookie, l->netns_fd);
+	r = steer_inbound(p, pod, err);
 	if (r < 0)
-		return errbuf_set(err, r, "pod %s/%s: cannot attach sk_lookup: %s%s", l->ns,
-				  l->name, log_strerror(r),
-				  r == -ENOENT ? "; the folder of pins is gone, see weft status"
-					       : "");
-	pod->attached = true;
+		return r;
 	if (pod->veth_ifindex) {
 		r = kern_guard_attach(p->o.kern, pod->veth_ifindex, &veth);
 		if (r < 0)
@@ -201,40 +231,63 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 	return 0;
 }
 
-static int pod_open(struct pods *p, const char *ns, const char *name, int netns_fd,
-		    const char *path, struct errbuf *err, struct pod **ret)
+/* Takes fd over; NULL: out of memory. */
+static struct pod *pod_new(struct pods *p, const struct pod_ask *ask, int fd)
 {
-	const struct workload *w = snap_workload_by_pod(model_snap(p->o.model), ns, name);
 	struct pod *pod = calloc(1, sizeof(*pod));
 	struct conn_local *l = calloc(1, sizeof(*l));
-	int r;
 
 	if (!pod || !l) {
 		free(pod);
 		free(l);
-		close(netns_fd);
-		return -ENOMEM;
+		close(fd);
+		return NULL;
 	}
 	pod->local = l;
 	l->refs = 1;
-	l->netns_fd = netns_fd;
+	l->netns_fd = fd;
 	l->slot = ++p->next_slot;
-	l->ns = str_dup(str_of(ns));
-	l->name = str_dup(str_of(name));
-	l->identity = str_dup(str_of(w ? w->identity : ""));
-	pod->netns_path = str_dup(str_of(path));
-	pod->workload = w ? w->id : 0;
+	l->ns = str_dup(str_of(ask->ns));
+	l->name = str_dup(str_of(ask->name));
+	l->service_account = str_dup(str_of(ask->service_account));
+	l->identity = str_dup(STR(""));
+	pod->netns_path = str_dup(str_of(ask->netns_path));
+	pod->zds_uid = ask->zds_uid[0] ? str_dup(str_of(ask->zds_uid)) : NULL;
+	l->pass_mark = pod->zds_uid ? WEFT_PASS_MARK : 0;
 	pod->since_s = clock_wall_s();
 	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 		pod->fd[i] = -1;
-	r = l->ns && l->name && l->identity && pod->netns_path ? 0 : -ENOMEM;
+	if (!l->ns || !l->name || !l->service_account || !l->identity || !pod->netns_path ||
+	    (ask->zds_uid[0] && !pod->zds_uid)) {
+		pod_free(pod);
+		return NULL;
+	}
+	return pod;
+}
+
+static int pod_open(struct pods *p, const struct pod_ask *ask, int fd, struct errbuf *err,
+		    struct pod **ret)
+{
+	struct pod *pod = pod_new(p, ask, fd);
+	const struct workload *w;
+	struct conn_local *l;
+	int r;
+
+	if (!pod)
+		return errbuf_set(err, -ENOMEM, "pod %s/%s: out of memory", ask->ns, ask->name);
+	l = pod->local;
+	w = conn_local_workload(model_snap(p->o.model), l);
+	pod->workload = w ? w->id : 0;
+	if (w) {
+		free(l->identity);
+		l->identity = str_dup(str_of(w->identity));
+	}
+	r = l->identity ? netns_cookie(fd, &l->cookie) : -ENOMEM;
 	if (r == 0)
-		r = netns_cookie(netns_fd, &l->cookie);
-	if (r == 0)
-		r = pod_inspect(netns_fd, &l->v4, &l->v6, &pod->veth_ifindex);
+		r = pod_inspect(fd, w, &l->v4, &l->v6, &pod->veth_ifindex);
 	if (r < 0) {
 		pod_free(pod);
-		return errbuf_set(err, r, "pod %s/%s: %s", ns, name,
+		return errbuf_set(err, r, "pod %s/%s: %s", ask->ns, ask->name,
 				  r == -EADDRNOTAVAIL ? "it has no address yet" : log_strerror(r));
 	}
 	want_identity(p, pod, w);
@@ -276,34 +329,49 @@ static int netns_refuse(const struct pods *p, const char *ns, const char *name, 
 int pods_enrol(struct pods *p, const char *ns, const char *name, const char *netns_path,
 	       struct errbuf *err, struct pod **ret)
 {
-	int fd = netns_open(netns_path), r;
-	struct pod *pod = pods_find(p, ns, name);
+	const struct pod_ask ask = {
+		.ns = ns, .name = name, .netns_path = netns_path, .service_account = "", .zds_uid = ""
+	};
+	int fd = netns_open(netns_path);
 
 	if (fd < 0)
 		return errbuf_set(err, fd, "pod %s/%s: %s is not a network namespace: %s", ns, name,
 				  netns_path, log_strerror(fd));
-	if (p->quiesced) {
-		close(fd);
+	return pods_enrol_fd(p, &ask, fd, err, ret);
+}
+
+/* Another one of this name has to go first: it is in another namespace, or istio-cni takes over
+ * what was enrolled by hand. */
+static bool is_done(const struct pod *pod, const struct pod_ask *ask, int fd)
+{
+	return pods_same_netns(pod, fd) &&
+	       (!ask->zds_uid[0] || (pod->zds_uid && strcmp(pod->zds_uid, ask->zds_uid) == 0));
+}
+
+int pods_enrol_fd(struct pods *p, const struct pod_ask *ask, int fd_given, struct errbuf *err,
+		  struct pod **ret)
+{
+	struct pod *pod = pods_find(p, ask->ns, ask->name);
+	_close_ int fd = fd_given;
+	int r;
+
+	if (p->quiesced)
 		return errbuf_set(err, -ESHUTDOWN, "pod %s/%s: weftd is ending, ask the next one",
-				  ns, name);
-	}
-	r = netns_refuse(p, ns, name, fd, err);
-	if (r < 0) {
-		close(fd);
+				  ask->ns, ask->name);
+	r = netns_refuse(p, ask->ns, ask->name, fd, err);
+	if (r < 0)
 		return r;
-	}
-	if (pod && pods_same_netns(pod, fd)) {
-		close(fd);
+	if (pod && is_done(pod, ask, fd)) {
 		*ret = pod;
 		return 0;
 	}
+	if (pod && pod->zds_uid)
+		p->o.on_cut(p->o.arg, pod->local);
 	if (pod)
 		pods_undo(p, pod);
-	if (p->n >= PODS_MAX) {
-		close(fd);
+	if (p->n >= PODS_MAX)
 		return errbuf_set(err, -ENOSPC, "this node has %d pods enrolled, the limit", PODS_MAX);
-	}
-	r = pod_open(p, ns, name, fd, netns_path, err, &pod);
+	r = pod_open(p, ask, TAKE_FD(fd), err, &pod);
 	if (r < 0)
 		return r;
 	list_add_tail(&p->all, &pod->node);
@@ -315,7 +383,9 @@ int pods_enrol(struct pods *p, const char *ns, const char *name, const char *net
 	}
 	closed_del(p, pod->local->cookie);
 	pods_remember(p, pod);
-	log_info("pod %s/%s enrolled: slot %u, netns %s", ns, name, pod->local->slot, netns_path);
+	log_info("pod %s/%s enrolled%s: slot %u, netns %s", ask->ns, ask->name,
+		 pod->zds_uid ? " by istio-cni" : "", pod->local->slot,
+		 pod->zds_uid ? pod->zds_uid : ask->netns_path);
 	p->o.on_change(p->o.arg);
 	*ret = pod;
 	return 0;
@@ -352,7 +422,7 @@ void pods_sync(struct pods *p, const struct snap *s)
 		return;
 	list_for_each(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
-		struct workload *w = snap_workload_by_pod(s, pod->local->ns, pod->local->name);
+		struct workload *w = conn_local_workload(s, pod->local);
 		uint32_t id = w ? w->id : 0;
 
 		want_identity(p, pod, w);
@@ -371,16 +441,16 @@ void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), voi
 		fn(arg, list_entry(n, struct pod, node));
 }
 
-bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a)
+uint32_t pods_address_flags(const struct pods *p, uint32_t workload, const struct weft_addr *a)
 {
 	list_for_each(n, &p->all) {
 		const struct pod *pod = list_entry(n, struct pod, node);
 
 		if (pod->workload == workload &&
 		    (ip_eq(&pod->local->v4, a) || ip_eq(&pod->local->v6, a)))
-			return true;
+			return WEFT_WLD_LOCAL | (pod->zds_uid ? WEFT_WLD_RULES : 0);
 	}
-	return false;
+	return 0;
 }
 
 int pods_new(const struct pods_opts *o, struct pods **ret)

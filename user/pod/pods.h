@@ -18,6 +18,7 @@ struct ident_store;
 struct kern;
 struct loop;
 struct pods;
+struct zds_ops;
 
 struct pods_opts {
 	struct kern *kern;
@@ -25,12 +26,15 @@ struct pods_opts {
 	struct ident_store *ident;
 	struct loop *loop;
 	const char *run_dir, *node;
+	bool zds; /* istio-cni will tell of those that it told an earlier daemon of */
 	const char *congestion; /* of captured and plaintext legs, NULL: the system's */
 	uint32_t keepalive_s; /* of accepted connections, see tcp_tune() */
 	/* To every worker: serve this pod's socket / stop serving it (returns when all have
 	 * stopped, because the sockets are closed next). */
 	void (*on_listen)(void *arg, struct conn_local *l, enum conn_listen kind, int fd);
 	void (*on_unlisten)(void *arg, struct conn_local *l);
+	/* The pod is gone: connections of it end now. */
+	void (*on_cut)(void *arg, struct conn_local *l);
 	void (*on_change)(void *arg); /* the set of enrolled workloads changed */
 	void *arg;
 };
@@ -40,7 +44,8 @@ enum pod_state { POD_ENROLLED, POD_NOT_IN_MESH, POD_GONE };
 struct pod {
 	struct list node;
 	struct conn_local *local;
-	char *netns_path;
+	char *netns_path; /* "": it came as a descriptor, by ZDS */
+	char *zds_uid;   /* the Kubernetes pod's, of one that came by ZDS; else NULL */
 	int fd[3]; /* by enum conn_listen */
 	uint32_t veth_ifindex;
 	uint32_t workload; /* id, 0: the mesh file does not know it */
@@ -68,8 +73,13 @@ void pods_restore(struct pods *p);
 void pods_sync(struct pods *p, const struct snap *s);
 size_t pods_count(const struct pods *p);
 void pods_each(struct pods *p, void (*fn)(void *arg, const struct pod *pod), void *arg);
-/* Is this address that of an enrolled pod which is this workload? */
-bool pods_has_address(const struct pods *p, uint32_t workload, const struct weft_addr *a);
+/* WEFT_WLD_LOCAL if this is the address of an enrolled pod which is this workload, and
+ * WEFT_WLD_RULES if istio-cni's rules are in it; 0. */
+uint32_t pods_address_flags(const struct pods *p, uint32_t workload, const struct weft_addr *a);
+/* weft_pods of it. */
+struct weft_pod pods_entry(const struct pod *pod);
+/* What istio-cni's messages do; zds_state.h, zds_link.h. */
+struct zds_ops pods_zds_ops(struct pods *p);
 /* Whose pod an earlier daemon served and this one cannot: its kernel entries stay. */
 bool pods_closed(const struct pods *p, uint64_t cookie);
 enum pod_state pod_state(const struct pod *pod);
@@ -77,6 +87,7 @@ enum pod_state pod_state(const struct pod *pod);
 struct conn_local *pod_local_copy(const struct conn_local *l, const char *identity);
 /* route.c: inside the pod's netns. */
 int pod_route_setup(int netns_fd, struct errbuf *err);
-/* Addresses of the pod and its host-side interface (0 if not found). */
-int pod_inspect(int netns_fd, struct weft_addr *ret_v4, struct weft_addr *ret_v6,
-		uint32_t *ret_veth);
+/* Addresses of the pod, of several those that the workload has (NULL: not known), and its host-side
+ * interface (0 if not found). */
+int pod_inspect(int netns_fd, const struct workload *w, struct weft_addr *ret_v4,
+		struct weft_addr *ret_v6, uint32_t *ret_veth);

@@ -27,5 +27,18 @@ bool pods_same_netns(const struct pod *pod, int fd);
 /* Takes the pod out of the mesh, from whatever point of enrolment it had reached; one that was
  * closed before stays closed. */
 void pods_undo(struct pods *p, struct pod *pod);
+/* What is asked to be enrolled. */
+struct pod_ask {
+	const char *ns, *name;
+	const char *netns_path;      /* "": known by descriptor only */
+	const char *service_account; /* "": any */
+	const char *zds_uid;      /* "": not by ZDS */
+};
+
+/* Takes fd over. Otherwise as pods_enrol(). */
+int pods_enrol_fd(struct pods *p, const struct pod_ask *ask, int fd, struct errbuf *err,
+		  struct pod **ret);
+/* Compares records and kernel, as at the start. */
+void pods_look(struct pods *p);
 /* Its record, for the next daemon; a failure is logged. */
 void pods_remember(struct pods *p, const struct pod *pod);

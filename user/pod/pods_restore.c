@@ -30,10 +30,29 @@ void pods_remember(struct pods *p, const struct pod *pod)
 	if (e == 0)
 		e = str_copy(r.netns, sizeof(r.netns), str_of(pod->netns_path));
 	if (e == 0)
+		e = str_copy(r.zds_uid, sizeof(r.zds_uid), str_of(pod->zds_uid ? pod->zds_uid : ""));
+	if (e == 0)
 		e = pod_state_write(p->o.run_dir, &r);
 	if (e < 0)
 		log_warn("pod %s/%s: enrolment cannot be remembered over a restart: %s",
 			 pod->local->ns, pod->local->name, log_strerror(e));
+}
+
+static void close_cookie(struct pods *p, uint64_t cookie)
+{
+	if (p->n_closed < ARRAY_LEN(p->closed))
+		p->closed[p->n_closed++] = cookie;
+}
+
+/* Only istio-cni has its namespace. Until it tells, what was there stays and nobody listens. */
+static void keep_closed(struct pods *p, const struct pod_record *rec)
+{
+	if (p->o.zds) {
+		close_cookie(p, rec->cookie);
+		return;
+	}
+	log_warn("pod %s/%s came by ZDS, which is off now: it leaves the mesh", rec->ns, rec->name);
+	pod_state_remove(p->o.run_dir, rec->ns, rec->name);
 }
 
 static void restore_one(void *arg, const struct pod_record *rec)
@@ -46,14 +65,17 @@ static void restore_one(void *arg, const struct pod_record *rec)
 
 	if (pods_find(p, rec->ns, rec->name))
 		return;
+	if (rec->zds_uid[0]) {
+		keep_closed(p, rec);
+		return;
+	}
 	fd = netns_open(rec->netns);
 	if (fd < 0 || netns_cookie(fd, &cookie) < 0 || cookie != rec->cookie) {
 		log_info("pod %s/%s went away while weftd was down", rec->ns, rec->name);
 		pod_state_remove(p->o.run_dir, rec->ns, rec->name);
 		return;
 	}
-	if (p->n_closed < ARRAY_LEN(p->closed))
-		p->closed[p->n_closed++] = cookie;
+	close_cookie(p, cookie);
 	if (pods_enrol(p, rec->ns, rec->name, rec->netns, &err, &pod) < 0)
 		log_error("%s; it stays fail-closed and is tried again", err.text);
 }
@@ -79,7 +101,7 @@ static void find_stale(void *arg, uint64_t cookie, const struct weft_pod *v)
 }
 
 /* Enrols what the records name and is not enrolled; what no record names is let go. */
-static void restore(struct pods *p)
+void pods_look(struct pods *p)
 {
 	struct stale *st = calloc(1, sizeof(*st));
 
@@ -110,7 +132,7 @@ int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf
 	if (pod)
 		pods_undo(p, pod);
 	else
-		restore(p); /* a closed pod is let go when its record is */
+		pods_look(p); /* a closed pod is let go when its record is */
 	if (!pod && p->n_closed == closed)
 		return errbuf_set(err, -ENOENT, "pod %s/%s is not enrolled here", ns, name);
 	log_info("pod %s/%s left the mesh", ns, name);
@@ -121,6 +143,9 @@ int pods_unenrol(struct pods *p, const char *ns, const char *name, struct errbuf
 static bool netns_still_there(const struct pod *pod)
 {
 	_close_ int fd = -1;
+
+	if (pod->zds_uid)
+		return true; /* istio-cni tells */
 
 	/* A path by process id says nothing when that process ends: others may live in the
 	 * namespace, and a pod that is let go is open. Such a pod stays until it is un-enrolled. */
@@ -143,7 +168,7 @@ static void on_check(void *arg)
 	struct pods *p = arg;
 
 	if (p->n_closed)
-		restore(p);
+		pods_look(p);
 	list_for_each_safe(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
 		_free_ char *ns = NULL, *name = NULL;
@@ -164,6 +189,6 @@ static void on_check(void *arg)
 
 void pods_restore(struct pods *p)
 {
-	restore(p);
+	pods_look(p);
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }

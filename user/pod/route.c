@@ -55,6 +55,7 @@ int pod_route_setup(int netns_fd, struct errbuf *err)
 }
 
 struct inspect {
+	const struct workload *w;
 	struct weft_addr v4, v6;
 	uint32_t peer; /* IFLA_LINK of the interface that has the address */
 	char ifname[IF_NAMESIZE];
@@ -105,6 +106,26 @@ static uint32_t link_peer(const char *ifname)
 	return peer;
 }
 
+static bool is_of(const struct workload *w, const struct weft_addr *a)
+{
+	for (size_t i = 0; w && i < w->n_addrs; i++)
+		if (ip_eq(&w->addrs[i], a))
+			return true;
+	return false;
+}
+
+/* The first of a family, unless another is the workload's. */
+static void see_addr(struct inspect *in, const struct weft_addr *a, const char *ifname)
+{
+	struct weft_addr *at = ip_is_v4(a) ? &in->v4 : &in->v6;
+	bool better = is_of(in->w, a) && !is_of(in->w, at);
+
+	if (ip_is_any(at) || better)
+		*at = *a;
+	if (!in->ifname[0] || better)
+		snprintf(in->ifname, sizeof(in->ifname), "%s", ifname);
+}
+
 static int inspect_here(void *arg)
 {
 	struct inspect *in = arg;
@@ -118,12 +139,7 @@ static int inspect_here(void *arg)
 		if (!i->ifa_addr || (i->ifa_flags & IFF_LOOPBACK) ||
 		    ip_from_sockaddr(i->ifa_addr, &ep) < 0 || is_link_local(&ep.addr))
 			continue;
-		if (ip_is_v4(&ep.addr) && ip_is_any(&in->v4))
-			in->v4 = ep.addr;
-		else if (!ip_is_v4(&ep.addr) && ip_is_any(&in->v6))
-			in->v6 = ep.addr;
-		if (!in->ifname[0])
-			snprintf(in->ifname, sizeof(in->ifname), "%s", i->ifa_name);
+		see_addr(in, &ep.addr, i->ifa_name);
 	}
 	freeifaddrs(list);
 	if (in->ifname[0])
@@ -131,10 +147,10 @@ static int inspect_here(void *arg)
 	return ip_is_any(&in->v4) && ip_is_any(&in->v6) ? -EADDRNOTAVAIL : 0;
 }
 
-int pod_inspect(int netns_fd, struct weft_addr *ret_v4, struct weft_addr *ret_v6,
-		uint32_t *ret_veth)
+int pod_inspect(int netns_fd, const struct workload *w, struct weft_addr *ret_v4,
+		struct weft_addr *ret_v6, uint32_t *ret_veth)
 {
-	struct inspect in = { 0 };
+	struct inspect in = { .w = w };
 	char name[IF_NAMESIZE];
 	int r = netns_run(netns_fd, inspect_here, &in);
 

@@ -44,8 +44,9 @@ int pod_state_write(const char *run_dir, const struct pod_record *r)
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return -errno;
 	boot_id(boot);
-	j = json_pack("{s:s, s:s, s:s, s:I, s:s}", "namespace", r->ns, "name", r->name, "netns",
-		      r->netns, "cookie", (json_int_t)r->cookie, "boot_id", boot);
+	j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s}", "namespace", r->ns, "name", r->name,
+		      "netns", r->netns, "cookie", (json_int_t)r->cookie, "boot_id", boot,
+		      "zds_uid", r->zds_uid);
 	if (!j)
 		return -ENOMEM;
 	fail = json_dump_file(j, tmp, JSON_INDENT(1));
@@ -67,15 +68,17 @@ void pod_state_remove(const char *run_dir, const char *ns, const char *name)
 static int record_read(const char *path, const char *boot, struct pod_record *ret)
 {
 	json_t *j = json_load_file(path, 0, NULL);
-	const char *ns, *name, *netns, *was;
+	const char *ns, *name, *netns, *was, *uid = "";
 	json_int_t cookie;
 	int r = -EINVAL;
 
-	if (j && json_unpack(j, "{s:s, s:s, s:s, s:I, s:s}", "namespace", &ns, "name", &name,
-			     "netns", &netns, "cookie", &cookie, "boot_id", &was) == 0 &&
+	if (j &&
+	    json_unpack(j, "{s:s, s:s, s:s, s:I, s:s, s?s}", "namespace", &ns, "name", &name,
+			"netns", &netns, "cookie", &cookie, "boot_id", &was, "zds_uid", &uid) == 0 &&
 	    strcmp(was, boot) == 0 && str_copy(ret->ns, sizeof(ret->ns), str_of(ns)) == 0 &&
 	    str_copy(ret->name, sizeof(ret->name), str_of(name)) == 0 &&
-	    str_copy(ret->netns, sizeof(ret->netns), str_of(netns)) == 0) {
+	    str_copy(ret->netns, sizeof(ret->netns), str_of(netns)) == 0 &&
+	    str_copy(ret->zds_uid, sizeof(ret->zds_uid), str_of(uid)) == 0) {
 		ret->cookie = (uint64_t)cookie;
 		r = 0;
 	}

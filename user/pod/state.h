@@ -2,12 +2,13 @@
 #pragma once
 /*
  * What a restarted daemon needs to enrol its pods again: <run_dir>/pods/<ns>_<name>.json with
- * netns path, cookie and boot id. The kernel has the last word on all of it.
+ * netns path, cookie and boot id, and for those of istio-cni their uid. The kernel has the last word on all of it.
  */
 #include <stdint.h>
 
 struct pod_record {
-	char ns[64], name[256], netns[512];
+	char ns[64], name[256], netns[512]; /* netns: "" of one that came by ZDS */
+	char zds_uid[128]; /* "": not by ZDS */
 	uint64_t cookie;
 };
 

@@ -71,7 +71,7 @@ static void refuse_strangers(void *arg, const struct pod *pod)
 	struct eager *e = arg;
 	const struct workload *w = pod->workload ? snap_workload_by_id(e->s, pod->workload) : NULL;
 
-	if (!w)
+	if (!w || pod->zds_uid) /* there, no hook sees SYNs */
 		return;
 	refuse_at(e, w, &pod->local->v4);
 	refuse_at(e, w, &pod->local->v6);

@@ -136,9 +136,12 @@ static int own_mark(int fd, void *arg)
 
 static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
 {
-	const struct tcp_connect_opts o = { .netns_fd = d->netns_fd, .to = d->to,
+	const struct tcp_connect_opts o = { .netns_fd = d->netns_fd,
+					    .to = d->to,
+					    .mark = d->mark,
 					    .keepalive_s = t->keepalive_s,
-					    .prepare = own_mark, .prepare_arg = t->kern };
+					    .prepare = own_mark,
+					    .prepare_arg = t->kern };
 	int fd = tcp_connect(&o), r;
 	struct hbone *hb;
 

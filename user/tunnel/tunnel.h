@@ -86,6 +86,7 @@ struct tunnel_dst {
 	char *const *peer_alts; /* or one of these: SPIFFE ids, others never match; copied */
 	size_t n_peer_alts;
 	struct weft_ep to; /* pod address, port 15008 */
+	uint32_t mark; /* of the connection's socket, 0 none */
 	int netns_fd; /* connect from inside the source pod; duplicated if kept */
 	uint32_t slot; /* pod slot: connections are never shared between pods */
 };

@@ -128,6 +128,15 @@ static bool is_own_addr(const struct why_source *src, const struct weft_addr *a)
 	return false;
 }
 
+static bool may_be_direct(const struct teller *t, const struct why_route *r)
+{
+	const struct why_env *env = t->env;
+
+	return !r->from_waypoint && !env->same_node_mtls &&
+	       strcmp(t->story->src.w->node, r->dst->node) == 0 &&
+	       !(env->tunnel_only && env->tunnel_only(env->arg, r->dst, &r->chosen.addr));
+}
+
 static enum why_path path_of(const struct teller *t, struct why_route *r)
 {
 	const struct why_source *src = &t->story->src;
@@ -149,10 +158,7 @@ static enum why_path path_of(const struct teller *t, struct why_route *r)
 		return WHY_REFUSED;
 	}
 	if (src->enrolled && r->dst->protocol == TUNNEL_HBONE)
-		return there && !r->from_waypoint && !env->same_node_mtls &&
-				       strcmp(src->w->node, r->dst->node) == 0
-			       ? WHY_DIRECT
-			       : WHY_HBONE;
+		return there && may_be_direct(t, r) ? WHY_DIRECT : WHY_HBONE;
 	if (there)
 		return WHY_PLAIN;
 	return src->enrolled ? WHY_PASSTHROUGH : WHY_UNSEEN;

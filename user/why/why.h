@@ -44,6 +44,8 @@ struct why_env {
 	bool same_node_mtls;
 	/* Is this address that of an enrolled pod of the node, which is this workload? */
 	bool (*enrolled)(void *arg, const struct workload *w, const struct weft_addr *a);
+	/* Of an enrolled one: does no direct connection get into it? NULL: into each. */
+	bool (*tunnel_only)(void *arg, const struct workload *w, const struct weft_addr *a);
 	void (*cached)(void *arg, uint32_t src, uint32_t dst, uint16_t port, struct why_cache *ret);
 	void *arg;
 };
