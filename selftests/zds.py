@@ -12,6 +12,8 @@ Commands, one of:
   add {uid, namespace, name, serviceAccount, netns}   netns: a path; told to the newest connection
                             answer {error}: of the proxy; "no ztunnel connection" is ours
   del UID                   told to all connections; answer {error}
+  tell {add: POD} | {keep: UID} | {del: UID} | {snapshot_sent: true}, and wait, netns as in send:
+                            that message to the newest connection; the agent's own list stays
   send {hex, netns: [PATHS], pad: N, wait: bool}   these bytes, N zeros behind them, these
                             descriptors; answer {ack} (its error), {closed} or {} (not waited)
   restart {fds: bool, down: bool}   the agent is another one: all connections end, and (fds false)
@@ -214,6 +216,19 @@ class Agent:
         self.look()
         return {'error': '; '.join(filter(None, [p.ask(del_message(uid)) for p in self.proxies]))}
 
+    def do_tell(self, what):
+        fds = what.get('netns')
+        if 'add' in what:
+            data = add_message(what['add'])
+            fds = [what['add']['netns']] if fds is None else fds
+        elif 'keep' in what:
+            data = keep_message(what['keep'])
+        elif 'del' in what:
+            data = del_message(what['del'])
+        else:
+            data = SNAPSHOT_SENT
+        return self.do_send({'hex': data.hex(), 'netns': fds or [], 'wait': what.get('wait', True)})
+
     def do_send(self, what):
         proxy = self.newest()
         if not proxy:
@@ -224,7 +239,10 @@ class Agent:
             proxy.send(data, fds)
             if not what.get('wait', True):
                 return {}
-            return {'ack': proxy.ack()}
+            answer = {'ack': proxy.ack()}
+            if what['hex'] == SNAPSHOT_SENT.hex():
+                proxy.synced = True
+            return answer
         except Gone:
             self.drop(proxy, 'closed')
             return {'closed': True}

@@ -9,6 +9,7 @@
 #   zds_use NODE [KEY VALUE]...   that node's weftd has its pods from the agent from now on
 #   cni NODE JSON             one command (see zds.py); its answer
 #   cni_add NODE POD [UID]    as at the pod's start, and the answer must be good; uid: uid-NAME
+#   cni_tell NODE JSON        one message (tell of zds.py): its answer, "" good, or "closed"
 #   cni_state NODE JQ         true if the agent's state is so
 #   zds_is NODE JQ            true if .zds of `weft status` is so
 . "$ROOT/selftests/net/peers.sh"
@@ -122,6 +123,12 @@ cni_add() {
 	local out
 	out=$(cni "$1" "{\"add\": $(cni_pod "$2" "${3:-}")}") || fail "cni add $2: $out"
 	expect_eq "$(jq -r .error <<<"$out")" "" "cni add $2"
+}
+
+cni_tell() {
+	local out
+	out=$(cni "$1" "{\"tell\": $2}") || fail "cni tell $2: $out"
+	jq -r 'if .closed then "closed" else .ack end' <<<"$out"
 }
 
 cni_state() {
