@@ -11,6 +11,7 @@
 #   cni_add NODE POD [UID]    as at the pod's start, and the answer must be good; uid: uid-NAME
 #   cni_tell NODE JSON        one message (tell of zds.py): its answer, "" good, or "closed"
 #   cni_state NODE JQ         true if the agent's state is so
+#   pods_in_kernel NODE       rows of weft_pods
 #   zds_is NODE JQ            true if .zds of `weft status` is so
 . "$ROOT/selftests/net/peers.sh"
 
@@ -137,4 +138,8 @@ cni_state() {
 
 zds_is() {
 	weft_json "$1" status | jq -e ".zds | $2" >/dev/null
+}
+
+pods_in_kernel() {
+	bpftool -j map dump pinned "$(pins "$1")/weft_pods" | jq length
 }

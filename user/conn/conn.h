@@ -96,6 +96,8 @@ void conn_unlisten(struct conn_worker *w, struct conn_local *l);
 void conn_cut_pod(struct conn_worker *w, struct conn_local *l);
 /* Is the pod enrolled: with l, or again with another one? */
 bool conn_serves(const struct conn_worker *w, const struct conn_local *l);
+/* The one of the same enrolment that is listened for now, the listener's; NULL: none. */
+struct conn_local *conn_serving(const struct conn_worker *w, const struct conn_local *l);
 
 /* After a change of policies or workloads: connections that are denied now are cut, no byte of
  * them passes any more. conn_recheck_end() then closes, counts and logs them: the larger part of
@@ -176,6 +178,8 @@ void conn_free(void *conn);
 const char *conn_action(const struct conn *c); /* name of the stage under way */
 uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspective */
 uint64_t conn_bytes_received(const struct conn *c);
+/* await.c: in pods of istio-cni, waits for what the control plane has not told yet */
+enum step stage_await(struct conn *c);
 /* stages.c: shared stages */
 enum step stage_report_open(struct conn *c);
 void conn_series_drop(struct conn_series *slot);

@@ -2,6 +2,7 @@
 /*
  * A connection leaving a local pod, captured by bpf/connect.bpf.c to the pod's port 15001.
  *
+ *   await      in a pod of istio-cni: the control plane tells of it after the agent did
  *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops; what
  *              istio-cni's rules caught around the hooks, netfilter knows)
  *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
@@ -386,11 +387,8 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_outbound[] = {
-	{ "identify", stage_identify },
-	{ "route", stage_route },
-	{ "resolve", stage_resolve },
-	{ "authorize", stage_authorize },
-	{ "tunnel", stage_tunnel },
-	{ "relay", stage_relay },
-	{ NULL, NULL },
+	{ "await", stage_await },         { "identify", stage_identify },
+	{ "route", stage_route },         { "resolve", stage_resolve },
+	{ "authorize", stage_authorize }, { "tunnel", stage_tunnel },
+	{ "relay", stage_relay },         { NULL, NULL },
 };

@@ -121,7 +121,11 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_plain[] = {
-	{ "identify", stage_identify },	{ "authorize", stage_authorize },
-	{ "connect", stage_connect },	{ "open", stage_open },
-	{ "relay", stage_relay },	{ NULL, NULL },
+	{ "await", stage_await },
+	{ "identify", stage_identify },
+	{ "authorize", stage_authorize },
+	{ "connect", stage_connect },
+	{ "open", stage_open },
+	{ "relay", stage_relay },
+	{ NULL, NULL },
 };

@@ -213,6 +213,17 @@ bool conn_serves(const struct conn_worker *w, const struct conn_local *local)
 	return false;
 }
 
+struct conn_local *conn_serving(const struct conn_worker *w, const struct conn_local *local)
+{
+	list_for_each(n, &w->listeners) {
+		struct conn_local *l = list_entry(n, struct listener, node)->local;
+
+		if (l->slot == local->slot)
+			return l;
+	}
+	return NULL;
+}
+
 void conn_unlisten(struct conn_worker *w, struct conn_local *local)
 {
 	atomic_store_explicit(&local->left, true, memory_order_relaxed);

@@ -416,6 +416,20 @@ static void change_identity(struct pods *p, struct pod *pod, const struct worklo
 		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
 }
 
+/* The name alone is not it: that may be a pod of before, or of after. */
+static void say_not_its(struct pod *pod, const struct snap *s)
+{
+	const struct conn_local *l = pod->local;
+	const struct workload *w = pod->not_its ? NULL : snap_workload_by_pod(s, l->ns, l->name);
+
+	if (!w)
+		return;
+	pod->not_its = true;
+	log_warn("pod %s/%s: istio-cni says service account %s, the mesh %s: not served as that "
+		 "workload",
+		 l->ns, l->name, l->service_account, w->service_account);
+}
+
 void pods_sync(struct pods *p, const struct snap *s)
 {
 	if (p->quiesced)
@@ -425,6 +439,8 @@ void pods_sync(struct pods *p, const struct snap *s)
 		struct workload *w = conn_local_workload(s, pod->local);
 		uint32_t id = w ? w->id : 0;
 
+		if (!w)
+			say_not_its(pod, s);
 		want_identity(p, pod, w);
 		if (w && strcmp(w->identity, pod->local->identity) != 0)
 			change_identity(p, pod, w);

@@ -51,6 +51,7 @@ struct pod {
 	uint32_t workload; /* id, 0: the mesh file does not know it */
 	char *wanted;	   /* identity asked from ident/, NULL none */
 	bool guarded, attached, in_map;
+	bool not_its; /* the mesh has another workload of its name, and that was said */
 	uint64_t since_s;
 };
 
