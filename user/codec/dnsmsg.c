@@ -347,7 +347,7 @@ bool dnsmsg_is_reply(struct str query, struct str reply)
 		return false;
 	if (!(r.flags & FLAG_QR) || r.id != q.id || (r.flags ^ q.flags) & FLAG_OPCODE)
 		return false;
-	if (!r.questions || !q.questions)
+	if (!r.questions || !q.questions || !question_bytes(query).n)
 		return true;
 	return same_question(question_bytes(query), question_bytes(reply));
 }

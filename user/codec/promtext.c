@@ -142,7 +142,9 @@ void prom_family(struct prom *w, const char *name, enum prom_type type, const ch
 	}
 	put(w, "# TYPE ");
 	put_name(w, name, total);
-	put(w, type == PROM_COUNTER ? " counter\n" : " gauge\n");
+	put(w, type == PROM_COUNTER ? " counter\n"
+	       : type == PROM_GAUGE ? " gauge\n"
+				    : " histogram\n");
 }
 
 void prom_begin(struct prom *w, const char *name, enum prom_type type)

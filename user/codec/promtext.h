@@ -13,7 +13,8 @@ struct prom {
 	int error; /* -ENOMEM once anything failed; then writing does nothing */
 };
 
-enum prom_type { PROM_COUNTER, PROM_GAUGE };
+/* Of a histogram the caller writes the samples: <name>_bucket with label le, <name>_sum, <name>_count. */
+enum prom_type { PROM_COUNTER, PROM_GAUGE, PROM_HISTOGRAM };
 
 void prom_init(struct prom *w, bool openmetrics);
 void prom_fini(struct prom *w);
