@@ -265,6 +265,7 @@ stage_interop()
 	local f
 	is_root || { result SKIP interop "needs root"; return; }
 	build_for interop all
+	run_test interop "istiod is built" 3600 bash selftests/interop/istiod/build.sh
 	for f in selftests/interop/*.sh; do
 		O=$(realpath "$O") run_test interop "$(basename "$f" .sh)" 600 bash "$f"
 	done
