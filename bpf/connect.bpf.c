@@ -96,7 +96,7 @@ static __always_inline enum act take_relay(struct dial *d, const struct weft_pod
 	}
 	d->rec.path = WEFT_PATH_RELAY;
 	d->to.addr = *own;
-	d->to.port = WEFT_PORT_OUTBOUND;
+	d->to.port = pod->flags & WEFT_POD_RULES ? WEFT_PORT_HOOKED : WEFT_PORT_OUTBOUND;
 	return ACT_REWRITE;
 }
 

@@ -12,6 +12,9 @@
 /* In-pod ports (HBONE interop: 15008 is fixed by the peers, the others by custom). */
 #define WEFT_PORT_OUTBOUND 15001
 #define WEFT_PORT_PLAINTEXT 15006
+/* Where the connect hooks send what they capture in a pod with istio-cni's rules: on 15001, where
+ * the rules send theirs, a ztunnel may listen as well, which knows nothing of the hooks. */
+#define WEFT_PORT_HOOKED 15003
 #define WEFT_PORT_HBONE 15008
 #define WEFT_PORT_ADMIN 15000
 #define WEFT_PORT_METRICS 15020

@@ -480,7 +480,7 @@ static void among_rules_what_leaves_as_it_is_carries_their_mark(void **state)
 	struct env *e = *state;
 	_close_ int l4 = listen_in(e->b, "10.9.0.2", 80), l6 = listen_in(e->b, "fd09::2", 80);
 	_close_ int x4 = listen_in(e->x, "10.9.0.9", 80);
-	_close_ int relay = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	_close_ int relay = listen_in(e->a, "10.9.0.1", WEFT_PORT_HOOKED);
 	_close_ int self = listen_in(e->a, "10.9.0.1", 80);
 
 	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
@@ -498,7 +498,7 @@ static void among_rules_marked_sockets_and_names_are_left_to_them(void **state)
 {
 	struct env *e = *state;
 	_close_ int l = listen_in(e->b, "10.9.0.2", 80), dns = listen_in(e->b, "10.9.0.2", 53);
-	_close_ int far = listen_in(e->a, "10.9.0.1", WEFT_PORT_OUTBOUND);
+	_close_ int far = listen_in(e->a, "10.9.0.1", WEFT_PORT_HOOKED);
 	uint64_t before = stat_now(e, WEFT_STAT_CONNECT_RULES);
 	struct weft_total_key key = { .src = WLD_A, .dst = WLD_B, .path = WEFT_PATH_DIRECT };
 	uint64_t direct = total_now(e, &key).opened;

@@ -94,7 +94,7 @@ done
 line=$(peer near -M 7 who "$(ip_of own)" 9000) || fail "with a mark, on the node: $line"
 line=$(peer near -M 7 who "$(ip_of outsider)" 9000) || fail "with a mark, outside: $line"
 (($(event node1 connect_rules) - before == 2)) || fail "not left to the rules"
-for port in 15001 15006 15008; do
+for port in 15001 15003 15006 15008; do
 	expect_fail peer near -M 7 who "$ip" $port
 	expect_fail peer near who "$ip" $port
 	expect_fail peer near who "$(ip_of near)" $port
@@ -106,7 +106,7 @@ for to in "$ip" "$ip6"; do
 	[[ $(field seen "$line") == *$(ip_of outsider)* || $(field seen "$line") == *$(ip_of outsider 6)* ]] ||
 		fail "stranger: $line"
 done
-for port in 15001 15006; do
+for port in 15001 15003 15006; do
 	expect_fail peer outsider who "$ip" $port
 done
 

@@ -43,6 +43,11 @@ void conn_local_put(struct conn_local **lp)
 	free(l);
 }
 
+bool conn_local_reserves(const struct conn_local *l, uint16_t port)
+{
+	return weft_port_is_reserved(port) || (l->pass_mark && port == WEFT_PORT_HOOKED);
+}
+
 struct workload *conn_local_workload(const struct snap *s, const struct conn_local *l)
 {
 	struct workload *w = snap_workload_by_pod(s, l->ns, l->name);

@@ -86,7 +86,13 @@ void conn_worker_quiesce(struct conn_worker *w);
 void conn_worker_drain(struct conn_worker *w);
 void conn_worker_free(struct conn_worker **w);
 
-enum conn_listen { CONN_LISTEN_OUTBOUND, CONN_LISTEN_HBONE, CONN_LISTEN_PLAIN };
+enum conn_listen {
+	CONN_LISTEN_OUTBOUND,
+	CONN_LISTEN_HBONE,
+	CONN_LISTEN_PLAIN,
+	CONN_LISTEN_HOOKED, /* as OUTBOUND, in pods of istio-cni: see WEFT_PORT_HOOKED */
+	CONN_LISTEN_MAX
+};
 
 /* Starts accepting from fd (shared by all workers, not owned) for this pod. */
 int conn_listen(struct conn_worker *w, struct conn_local *l, enum conn_listen kind, int fd);

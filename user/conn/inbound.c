@@ -134,12 +134,12 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 		c->service = service_get(svc);
 	}
 	*ret_status = 503;
-	if (weft_port_is_reserved(c->chosen.port))
+	if (conn_local_reserves(c->local, c->chosen.port))
 		return "authority names a port of weftd";
 	c->dialled = authority_ep(c);
 	if (c->dst->app_port)
 		c->chosen.port = c->dst->app_port;
-	if (weft_port_is_reserved(c->chosen.port))
+	if (conn_local_reserves(c->local, c->chosen.port))
 		return "the application's tunnel names a port of weftd";
 	return NULL;
 }

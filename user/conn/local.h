@@ -31,6 +31,8 @@ struct conn_local {
 
 struct conn_local *conn_local_get(struct conn_local *l);
 void conn_local_put(struct conn_local **l);
+/* Does weftd listen there in the pod? Nobody may dial it. */
+bool conn_local_reserves(const struct conn_local *l, uint16_t port);
 /* The workload that it is. NULL: the mesh does not know it, or only one of the same name with
  * another service account, which is not it. */
 struct workload *conn_local_workload(const struct snap *s, const struct conn_local *l);

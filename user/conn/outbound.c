@@ -59,7 +59,7 @@ static enum step identify_caught(struct conn *c, const struct snap *s)
 	known = ip_eq(&c->dialled.addr, &l->v4) || ip_eq(&c->dialled.addr, &l->v6) ||
 		ip_is_loopback(&c->dialled.addr) || snap_workload_by_addr(s, &c->dialled.addr) ||
 		snap_service_by_vip(s, &c->dialled.addr);
-	if (known && weft_port_is_reserved(c->dialled.port))
+	if (known && conn_local_reserves(l, c->dialled.port))
 		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
 	c->caught = true;
 	return STEP_NEXT;

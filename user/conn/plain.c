@@ -73,7 +73,7 @@ static enum step stage_identify(struct conn *c)
 
 static enum step stage_authorize(struct conn *c)
 {
-	if (weft_port_is_reserved(c->chosen.port))
+	if (conn_local_reserves(c->local, c->chosen.port))
 		return conn_fail(c, WEFT_REASON_RESERVED_PORT, "a port of weftd");
 	if (conn_denied(c))
 		return conn_fail(c, WEFT_REASON_POLICY_DENIED, "%s",

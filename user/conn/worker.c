@@ -31,6 +31,7 @@ struct listener {
 static void serve(struct conn_worker *w, struct conn_local *local, enum conn_listen kind, int fd,
 		  const struct weft_ep *peer)
 {
+	bool outbound = kind == CONN_LISTEN_OUTBOUND || kind == CONN_LISTEN_HOOKED;
 	struct conn *c;
 
 	if (kind == CONN_LISTEN_HBONE) {
@@ -38,12 +39,12 @@ static void serve(struct conn_worker *w, struct conn_local *local, enum conn_lis
 		tunnel_serve(w->tunnel, fd, local->identity, conn_local_get(local));
 		return;
 	}
-	c = conn_new(w, kind == CONN_LISTEN_OUTBOUND ? conn_outbound : conn_plain, local);
+	c = conn_new(w, outbound ? conn_outbound : conn_plain, local);
 	if (!c) {
 		close(fd);
 		return;
 	}
-	if (kind == CONN_LISTEN_OUTBOUND)
+	if (outbound)
 		c->fd = fd;
 	else
 		c->fd2 = fd;

@@ -28,6 +28,7 @@ static const uint16_t listen_port[] = {
 	[CONN_LISTEN_OUTBOUND] = WEFT_PORT_OUTBOUND,
 	[CONN_LISTEN_HBONE] = WEFT_PORT_HBONE,
 	[CONN_LISTEN_PLAIN] = WEFT_PORT_PLAINTEXT,
+	[CONN_LISTEN_HOOKED] = WEFT_PORT_HOOKED, /* with istio-cni's rules only */
 };
 
 struct pod *pods_find(const struct pods *p, const char *ns, const char *name)
@@ -116,17 +117,20 @@ void pods_undo(struct pods *p, struct pod *pod)
 static int open_listeners(struct pods *p, struct pod *pod, struct errbuf *err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(listen_port); i++) {
-		const struct tcp_listen_opts o = { .netns_fd = pod->local->netns_fd,
-						   .port = listen_port[i],
-						   .backlog = 4096,
-						   .keepalive_s = p->o.keepalive_s,
+		const struct tcp_listen_opts o = {
+			.netns_fd = pod->local->netns_fd,
+			.port = listen_port[i],
+			.backlog = 4096,
+			.keepalive_s = p->o.keepalive_s,
 						   /* Beside those of a ztunnel. */
-						   .reuse_port = pod->zds_uid,
-						   .congestion = i == CONN_LISTEN_HBONE
-									 ? NULL
-									 : p->o.congestion };
-		int fd = tcp_listen(&o);
+			.reuse_port = pod->zds_uid && i != CONN_LISTEN_HOOKED,
+			.congestion = i == CONN_LISTEN_HBONE ? NULL : p->o.congestion
+		};
+		int fd;
 
+		if (i == CONN_LISTEN_HOOKED && !pod->zds_uid)
+			continue;
+		fd = tcp_listen(&o);
 		if (fd < 0)
 			return errbuf_set(err, fd, "pod %s/%s: cannot listen on port %u in it: %s%s",
 					  pod->local->ns, pod->local->name, o.port,
@@ -136,6 +140,13 @@ static int open_listeners(struct pods *p, struct pod *pod, struct errbuf *err)
 		kern_own_mark_any(p->o.kern, fd);
 	}
 	return 0;
+}
+
+static void serve(struct pods *p, struct pod *pod)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
+		if (pod->fd[i] >= 0)
+			p->o.on_listen(p->o.arg, pod->local, (enum conn_listen)i, pod->fd[i]);
 }
 
 static void want_identity(struct pods *p, struct pod *pod, const struct workload *w)
@@ -202,8 +213,7 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 		r = open_listeners(p, pod, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
-		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
+	serve(p, pod);
 	r = steer_inbound(p, pod, err);
 	if (r < 0)
 		return r;
@@ -412,8 +422,7 @@ static void change_identity(struct pods *p, struct pod *pod, const struct worklo
 	pod->local = l;
 	p->o.on_unlisten(p->o.arg, old);
 	conn_local_put(&old);
-	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
-		p->o.on_listen(p->o.arg, l, (enum conn_listen)i, pod->fd[i]);
+	serve(p, pod);
 }
 
 /* The name alone is not it: that may be a pod of before, or of after. */

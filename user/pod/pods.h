@@ -46,7 +46,7 @@ struct pod {
 	struct conn_local *local;
 	char *netns_path; /* "": it came as a descriptor, by ZDS */
 	char *zds_uid;   /* the Kubernetes pod's, of one that came by ZDS; else NULL */
-	int fd[3]; /* by enum conn_listen */
+	int fd[CONN_LISTEN_MAX]; /* -1: does not listen for it */
 	uint32_t veth_ifindex;
 	uint32_t workload; /* id, 0: the mesh file does not know it */
 	char *wanted;	   /* identity asked from ident/, NULL none */
