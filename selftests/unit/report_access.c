@@ -8,9 +8,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -373,10 +376,46 @@ static void a_stuck_reader_costs_lines_but_never_waits(void **state)
 	for (int i = 0; i < 12000; i++)
 		access_write_any(a, &r);
 	assert_true(access_dropped_any(a) > 0);
-	/* A reader that goes away ends the wait. */
-	close(p[0]);
+	/* Nor does the end wait for it; what is queued is lost as well. */
 	access_close(&a);
+	close(p[0]);
 	close(p[1]);
+}
+
+/* A limit on the size of files acts as a disk that is full: a short write, then none. */
+static void a_full_disk_costs_lines_and_the_next_one_is_whole(void **state)
+{
+	struct folder *f = *state;
+	struct access_rec r = full_rec();
+	struct errbuf err = { 0 };
+	struct access_log *a;
+	struct rlimit old, low;
+	char line[1024];
+	int n = 0;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(access_open(f->path, false, &err, &a), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	low = old;
+	low.rlim_cur = 1000;
+	setrlimit(RLIMIT_FSIZE, &low);
+	for (int i = 0; i < 10; i++)
+		access_write_any(a, &r);
+	while (access_dropped_any(a) == 0)
+		poll(NULL, 0, 1);
+	setrlimit(RLIMIT_FSIZE, &old);
+	access_write_any(a, &r);
+	access_close(&a);
+
+	_fclose_ FILE *file = fopen(f->path, "re");
+
+	assert_non_null(file);
+	while (fgets(line, sizeof(line), file)) {
+		assert_int_equal(strncmp(line, "20", 2), 0);
+		assert_null(strstr(strstr(line, "src.addr=") ?: line, "\taccess\t")); /* one by itself */
+		n++;
+	}
+	assert_true(n >= 3); /* whole ones, a cut one, a whole one */
 }
 
 static void a_path_that_cannot_be_opened_is_named(void **state)
@@ -420,6 +459,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(closing_writes_all_that_is_queued, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_reopened_log_goes_to_a_new_file, setup, teardown),
 		cmocka_unit_test(a_stuck_reader_costs_lines_but_never_waits),
+		cmocka_unit_test_setup_teardown(a_full_disk_costs_lines_and_the_next_one_is_whole,
+						setup, teardown),
 		cmocka_unit_test(a_path_that_cannot_be_opened_is_named),
 		cmocka_unit_test(without_a_log_nothing_happens),
 	};

@@ -243,11 +243,22 @@ static void print_kernel(const struct page *p)
 	printf("\n");
 }
 
+static void print_dropped(const struct page *p, const char *label, const char *key)
+{
+	double dropped = get_num(json_object_get(p->reply, key), "dropped");
+	char text[96];
+
+	if (dropped <= 0)
+		return;
+	snprintf(text, sizeof(text), "%.0f lines lost: its disk is full, or it is read too slowly",
+		 dropped);
+	print_label(p, label);
+	print_in(p, COLOUR_YELLOW, text);
+	printf("\n");
+}
+
 static void print_page(const struct page *p)
 {
-	double dropped = get_num(json_object_get(p->reply, "access_log"), "dropped");
-	char text[64];
-
 	print_head(p);
 	print_mesh(p);
 	print_zds(p);
@@ -256,12 +267,8 @@ static void print_page(const struct page *p)
 	print_certificates(p);
 	print_connections(p);
 	print_kernel(p);
-	if (dropped > 0) {
-		print_label(p, "Access log");
-		snprintf(text, sizeof(text), "%.0f lines dropped, its disk is too slow", dropped);
-		print_in(p, COLOUR_YELLOW, text);
-		printf("\n");
-	}
+	print_dropped(p, "Access log", "access_log");
+	print_dropped(p, "Log", "log");
 	printf("\n");
 }
 

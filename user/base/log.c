@@ -8,9 +8,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sink.h"
+
 static _Atomic int log_level_now = LOG_INFO; /* of components without their own */
 static _Atomic int log_level_most = LOG_INFO; /* the greatest one of all */
 static _Atomic bool log_json_now;
+static _Atomic int log_fd = STDERR_FILENO;
+static _Atomic unsigned long long log_lost_now; /* lines, ever */
+static _Atomic unsigned long long log_lost_said;
+static _Atomic int log_lost_why; /* -errno of the last one */
+static _Atomic bool log_torn; /* the last line was cut off */
 
 static const char *const level_name[] = {
 	[LOG_ERROR] = "error",
@@ -156,37 +163,102 @@ static size_t json_escape(char *out, size_t cap, const char *s)
 	return n;
 }
 
-void log_line(enum log_level level, const char *scope, const char *fmt, ...)
+/* The line as it goes out; its length. */
+static size_t line_make(char *line, size_t cap, enum log_level level, const char *scope,
+			const char *msg)
 {
-	char msg[2048], line[4608], when[40];
+	char when[40], esc[4200];
 	struct timespec ts;
 	struct tm tm;
-	va_list ap;
 	int n;
 
-	if (!log_enabled(level) || (int)level > level_of(scope))
-		return;
-	va_start(ap, fmt);
-	vsnprintf(msg, sizeof(msg), fmt, ap);
-	va_end(ap);
 	clock_gettime(CLOCK_REALTIME, &ts);
 	gmtime_r(&ts.tv_sec, &tm);
 	n = (int)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
 	snprintf(when + n, sizeof(when) - (size_t)n, ".%06ldZ", ts.tv_nsec / 1000);
 
 	if (atomic_load_explicit(&log_json_now, memory_order_relaxed)) {
-		char esc[4200];
-
 		json_escape(esc, sizeof(esc), msg);
-		n = snprintf(line, sizeof(line),
+		n = snprintf(line, cap,
 			     "{\"level\":\"%s\",\"time\":\"%s\",\"scope\":\"%s\",\"message\":\"%s\"}\n",
 			     level_name[level], when, scope, esc);
 	} else {
-		n = snprintf(line, sizeof(line), "%s\t%s\t%s\t%s\n", when, level_name[level],
-			     scope, msg);
+		n = snprintf(line, cap, "%s\t%s\t%s\t%s\n", when, level_name[level], scope, msg);
 	}
-	if (n >= (int)sizeof(line))
-		n = (int)sizeof(line) - 1;
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+	return n >= (int)cap ? cap - 1 : (size_t)n;
+}
+
+/*
+ * One write, so that lines of threads don't mix; if it can't be had now, the line is lost and
+ * counted, for who logs may be the one who moves bytes. line has a byte before it.
+ */
+static bool line_put(char *line, size_t n)
+{
+	size_t before = atomic_exchange(&log_torn, false);
+	ssize_t r;
+
+	line[-1] = '\n';
+	do
+		r = sink_write(atomic_load(&log_fd), line - before, n + before);
+	while (r == -EINTR);
+	if (r == (ssize_t)(n + before))
+		return true;
+	if (r > 0 || before)
+		atomic_store(&log_torn, true);
+	atomic_fetch_add(&log_lost_now, 1);
+	atomic_store(&log_lost_why, r < 0 ? (int)r : -ENOSPC);
+	return false;
+}
+
+/* As soon as lines go out again: how many did not. */
+static void say_lost(void)
+{
+	unsigned long long lost = atomic_load(&log_lost_now), said = atomic_load(&log_lost_said);
+	char msg[160], line[512];
+	size_t n;
+
+	if (lost == said || !atomic_compare_exchange_strong(&log_lost_said, &said, lost))
 		return;
+	snprintf(msg, sizeof(msg), "%llu lines of this log were lost: %s", lost - said,
+		 log_strerror(atomic_load(&log_lost_why)));
+	n = line_make(line + 1, sizeof(line) - 1, LOG_WARN, "log", msg);
+	if (!line_put(line + 1, n)) {
+		atomic_fetch_sub(&log_lost_now, 1); /* this one is not missed */
+		atomic_fetch_sub(&log_lost_said, lost - said);
+	}
+}
+
+void log_line(enum log_level level, const char *scope, const char *fmt, ...)
+{
+	char msg[2048], line[4608];
+	va_list ap;
+
+	if (!log_enabled(level) || (int)level > level_of(scope))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	say_lost();
+	line_put(line + 1, line_make(line + 1, sizeof(line) - 1, level, scope, msg));
+}
+
+void log_tick(void)
+{
+	say_lost();
+}
+
+void log_never_wait(void)
+{
+	int fd = sink_dup(STDERR_FILENO), before;
+
+	if (fd < 0)
+		return;
+	before = atomic_exchange(&log_fd, fd);
+	if (before != STDERR_FILENO)
+		close(before);
+}
+
+unsigned long long log_lost(void)
+{
+	return atomic_load(&log_lost_now);
 }

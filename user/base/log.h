@@ -3,12 +3,19 @@
 /*
  * One line per event on stderr: "<RFC3339 us UTC>\t<level>\t<scope>\t<message>", or the same as
  * JSON. Log where a thing is decided; a function that logged an error returns it and its
- * caller stays silent. Thread safe; a line is one write(2).
+ * caller stays silent. Thread safe; a line is one write(2). A line that cannot be written (disk
+ * full, a reader of stderr that does not read) is lost, counted, and said when it can.
  */
 #include <errno.h>
 #include <stdbool.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LEVEL_MAX };
+
+/* Once, before threads: from now on no line waits for the reader of stderr. */
+void log_never_wait(void);
+/* Says how many lines were lost, if not said yet; for a timer, so that no other line is needed. */
+void log_tick(void);
+unsigned long long log_lost(void); /* lines, ever */
 
 void log_set_level(enum log_level level);
 void log_set_json(bool json);

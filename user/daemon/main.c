@@ -179,6 +179,7 @@ int main(int argc, char **argv)
 		opts_print(&d->opts, stdout);
 		break;
 	case OPTS_RUN:
+		log_never_wait();
 		log_set_level((enum log_level)d->opts.log_level);
 		log_set_json(d->opts.log_format == OPTS_JSON);
 		confine_secrets();

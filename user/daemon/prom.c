@@ -349,7 +349,8 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	    "refused connections without a line of their own, see suppressed= in the log",
 	    (double)access_suppressed_any(d->access));
 	one(w, "weft_access_log_dropped", PROM_COUNTER, "log lines lost",
-	    (double)(d->access ? access_dropped_any(d->access) : 0));
+	    (double)access_dropped_any(d->access));
+	one(w, "weft_log_dropped", PROM_COUNTER, "lines of weftd's own log lost", (double)log_lost());
 	family(w, "weft_build_info", PROM_GAUGE, "the version of this daemon");
 	sample(w, "weft_build_info", PROM_GAUGE, "version", WEFT_VERSION, 1);
 	write_process(w, pods);

@@ -195,8 +195,8 @@ json_t *views_status(struct daemon *d)
 			    json_pack("{s:I, s:I, s:I}", "ready", (json_int_t)c.ready, "pending",
 				      (json_int_t)c.pending, "failed", (json_int_t)c.failed));
 	json_object_set_new(j, "access_log",
-			    json_pack("{s:I}", "dropped",
-				      (json_int_t)(d->access ? access_dropped_any(d->access) : 0)));
+			    json_pack("{s:I}", "dropped", (json_int_t)access_dropped_any(d->access)));
+	json_object_set_new(j, "log", json_pack("{s:I}", "dropped", (json_int_t)log_lost()));
 	return j;
 }
 

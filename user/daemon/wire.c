@@ -166,6 +166,7 @@ static void on_log_tick(void *arg)
 	struct daemon *d = arg;
 
 	access_tick_any(d->access);
+	log_tick();
 	timer_set(d->loop, &d->log_tick, NS_PER_S, on_log_tick, d);
 }
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/sink.h"
 #include "base/str.h"
 
 #include "report/limit.h"
@@ -34,6 +36,8 @@
 #define CHUNK_BYTES 65536
 #define LINGER_NS 50000000l
 #define LINE_MAX_BYTES 8192
+#define STOP_WAIT_NS NS_PER_S /* at the end, for a reader that does not read */
+#define SAY_EACH_NS (10 * NS_PER_S) /* while lines are being lost */
 
 /* Whole lines, written at once: a line by itself would cost an allocation in one thread and its
  * release in another. */
@@ -47,28 +51,36 @@ struct access_log {
 	char *path; /* NULL: stderr */
 	int fd;
 	bool json;
+	bool torn; /* the last line written was cut off */
 	pthread_t thread;
 	_Atomic uint64_t dropped;
+	_Atomic int dropped_why; /* -errno of the last one; -ENOBUFS: the queue was full */
+	uint64_t tick_dropped, said_dropped, said_ns; /* of access_tick_any() */
 	struct limit *limit; /* of refused connections */
 
 	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t wake;
 	bool stop, reopen;
+	uint64_t stop_ns; /* when stop was set */
 	struct chunk *first, *last; /* what is to be written */
 	struct chunk *spare;
 	size_t lines, bytes; /* of these, and of those that are being written */
 };
 
-static void count_dropped(struct access_log *a, uint64_t n)
+static void count_dropped(struct access_log *a, uint64_t n, int why)
 {
 	atomic_fetch_add_explicit(&a->dropped, n, memory_order_relaxed);
+	atomic_store_explicit(&a->dropped_why, why, memory_order_relaxed);
 }
 
+/* Non-blocking, for it may be a pipe: the writer is to wait in poll() only, see must_stop(). */
 static int file_open(const char *path)
 {
-	int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640)
-		      : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	int fd;
 
+	if (!path)
+		return sink_dup(STDERR_FILENO);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
 	return fd < 0 ? -errno : fd;
 }
 
@@ -88,34 +100,69 @@ static void file_reopen(struct access_log *a)
 	a->fd = fd;
 }
 
-/* stderr may be a non-blocking pipe: waits for it. Returns how many bytes were written. */
-static size_t bytes_write(int fd, const char *p, size_t n)
+/* The end of weftd does not wait for a reader that does not read. */
+static bool must_stop(struct access_log *a)
+{
+	bool must;
+
+	pthread_mutex_lock(&a->lock);
+	must = a->stop && clock_mono_ns() - a->stop_ns >= STOP_WAIT_NS;
+	pthread_mutex_unlock(&a->lock);
+	return must;
+}
+
+/* All of it, or as much as can be; waits for the reader of a pipe. Returns how many bytes. */
+static size_t bytes_write(struct access_log *a, const char *p, size_t n, int *ret_why)
 {
 	size_t done = 0;
 
 	while (done < n) {
-		ssize_t w = write(fd, p + done, n - done);
+		ssize_t w = sink_write(a->fd, p + done, n - done);
 
 		if (w >= 0)
 			done += (size_t)w;
-		else if (errno == EAGAIN)
-			poll(&(struct pollfd){ .fd = fd, .events = POLLOUT }, 1, 1000);
-		else if (errno != EINTR)
+		else if (w == -EAGAIN && !must_stop(a))
+			poll(&(struct pollfd){ .fd = a->fd, .events = POLLOUT }, 1, 100);
+		else if (w != -EINTR) {
+			*ret_why = (int)w;
 			break;
+		}
 	}
 	return done;
 }
 
+/* How much goes out at once: a pipe may be shared with weftd's own log and with other programs, and
+ * keeps only pieces of PIPE_BUF together. n > 0, p ends with a whole line. */
+static size_t piece(const char *p, size_t n, bool is_pipe)
+{
+	const char *end = p + n;
+
+	if (is_pipe && n > PIPE_BUF) {
+		end = memrchr(p, '\n', PIPE_BUF);
+		end = end ? end + 1 : (const char *)memchr(p, '\n', n) + 1;
+	}
+	return (size_t)(end - p);
+}
+
 static void chunk_write(struct access_log *a, const struct chunk *c)
 {
-	size_t done = bytes_write(a->fd, c->bytes, c->n), lost = c->lines;
+	bool is_pipe = sink_is_pipe(a->fd);
+	int why = 0;
 
-	if (done == c->n)
-		return;
-	for (size_t i = 0; i < done; i++)
-		lost -= c->bytes[i] == '\n';
-	if (lost)
-		count_dropped(a, lost);
+	for (size_t at = 0, n; at < c->n; at += n) {
+		size_t done, lost = 0;
+
+		n = piece(c->bytes + at, c->n - at, is_pipe);
+		if (a->torn)
+			a->torn = bytes_write(a, "\n", 1, &why) != 1;
+		done = a->torn ? 0 : bytes_write(a, c->bytes + at, n, &why);
+		if (done == n)
+			continue;
+		for (size_t i = done; i < n; i++)
+			lost += c->bytes[at + i] == '\n';
+		a->torn |= done && c->bytes[at + done - 1] != '\n';
+		count_dropped(a, lost, why);
+	}
 }
 
 static void chunks_free(struct chunk *c)
@@ -310,7 +357,7 @@ static void queue_push(struct access_log *a, const char *line, size_t n)
 	}
 	pthread_mutex_unlock(&a->lock);
 	if (!c)
-		count_dropped(a, 1);
+		count_dropped(a, 1, -ENOBUFS);
 }
 
 /* The kept line of a flood: how many more there were goes behind what it says. */
@@ -328,13 +375,33 @@ static void on_expired(void *arg, char *line, size_t n, uint64_t more)
 	else if (whole)
 		queue_push(a, whole, strlen(whole));
 	else
-		count_dropped(a, 1);
+		count_dropped(a, 1, -ENOMEM);
+}
+
+/* When no more are lost, and now and then while they are. */
+static void say_dropped(struct access_log *a, uint64_t now_ns)
+{
+	uint64_t dropped = access_dropped_any(a), before = a->tick_dropped;
+	int why = atomic_load_explicit(&a->dropped_why, memory_order_relaxed);
+
+	a->tick_dropped = dropped;
+	if (dropped == a->said_dropped || (dropped != before && now_ns - a->said_ns < SAY_EACH_NS))
+		return;
+	log_warn("%llu lines of the access log were lost: %s",
+		 (unsigned long long)(dropped - a->said_dropped),
+		 why == -ENOBUFS ? "they are not written fast enough" : log_strerror(why));
+	a->said_dropped = dropped;
+	a->said_ns = now_ns;
 }
 
 void access_tick_any(struct access_log *a)
 {
-	if (a)
-		limit_expire_any(a->limit, clock_mono_ns(), on_expired, a);
+	uint64_t now_ns = clock_mono_ns();
+
+	if (!a)
+		return;
+	limit_expire_any(a->limit, now_ns, on_expired, a);
+	say_dropped(a, now_ns);
 }
 
 void access_close(struct access_log **a)
@@ -344,6 +411,7 @@ void access_close(struct access_log **a)
 	limit_expire_any((*a)->limit, UINT64_MAX, on_expired, *a);
 	pthread_mutex_lock(&(*a)->lock);
 	(*a)->stop = true;
+	(*a)->stop_ns = clock_mono_ns();
 	pthread_cond_signal(&(*a)->wake);
 	pthread_mutex_unlock(&(*a)->lock);
 	pthread_join((*a)->thread, NULL);
@@ -383,7 +451,7 @@ void access_write_any(struct access_log *a, const struct access_rec *r)
 	}
 	line = n > 0 ? malloc((size_t)n) : NULL;
 	if (!line) {
-		count_dropped(a, 1);
+		count_dropped(a, 1, -ENOMEM);
 		return;
 	}
 	memcpy(line, buf, (size_t)n);

@@ -10,7 +10,8 @@
  * Refused connections of one source to one destination and port: ten lines within five seconds,
  * then one with suppressed=N, the number of further ones, when the five seconds are over.
  * Lines go through a bounded queue to a thread of its own; a full queue drops the line and
- * counts it (the data path never waits for a disk).
+ * counts it (the data path never waits for a disk). So does a disk that is full; the line after one
+ * that was cut begins a line.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,9 +49,10 @@ struct access_log;
 /* path NULL or "-": stderr; otherwise a file opened for append (0640), reopened by
  * access_reopen_any() for logrotate. */
 int access_open(const char *path, bool json, struct errbuf *err, struct access_log **ret);
-void access_close(struct access_log **a); /* writes what is queued */
+void access_close(struct access_log **a); /* writes what is queued, waits 1 s for a stuck reader */
 void access_write_any(struct access_log *a, const struct access_rec *r); /* a may be NULL */
-/* Once a second: floods of refused connections that are over are summed up (limit.h). */
+/* Once a second, one thread: floods of refused connections that are over are summed up (limit.h),
+ * and lines that were lost are said in weftd's own log. */
 void access_tick_any(struct access_log *a);
 uint64_t access_suppressed_any(const struct access_log *a); /* refusals without a line of their own */
 void access_reopen_any(struct access_log *a);
