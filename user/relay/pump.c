@@ -25,6 +25,7 @@ static struct chan *pump_halt(struct pump *p)
 	p->stopped = true;
 	watch_del(&p->watch);
 	task_cancel(&p->again);
+	timer_cancel(&p->last_words);
 	free(p->pending);
 	p->pending = NULL;
 	p->chan = NULL;
@@ -120,13 +121,34 @@ static void pump_read(struct pump *p)
 	}
 }
 
-/* The socket was reset: what came before is still delivered, as far as there is room. */
+static void on_last_words(void *arg)
+{
+	pump_finish(arg, WEFT_REASON_RESET, true);
+}
+
+static bool has_last_words(const struct pump *p)
+{
+	char byte;
+
+	return !p->fd_eof && recv(p->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * The socket was reset, or takes no more. What it had sent before is still there, acknowledged, and
+ * nobody sends it again: it waits for room, but not for ever, for the other side may be one that
+ * does not read, and a socket that is gone costs whoever sent it nothing.
+ */
 static void pump_broken(struct pump *p)
 {
+	uint64_t wait_ns = p->o.last_words_ns ? p->o.last_words_ns : PUMP_LAST_WORDS_NS;
+
+	if (!p->broken)
+		timer_set(p->loop, &p->last_words, wait_ns, on_last_words, p);
 	p->broken = true;
 	p->readable = true;
 	pump_read(p);
-	pump_finish(p, WEFT_REASON_RESET, true);
+	if (!p->stopped && !has_last_words(p))
+		pump_finish(p, WEFT_REASON_RESET, true);
 }
 
 /* ---- chan -> socket ---- */
@@ -232,8 +254,11 @@ static void on_chan_data(void *arg, const struct iovec *iov, int n_iov)
 
 	for (int i = 0; i < n_iov; i++)
 		all += iov[i].iov_len;
-	if (p->failing)
-		return; /* nobody is left to take them */
+	if (p->failing || p->broken) {
+		/* Nobody is left to take them; other streams may be waiting for their window. */
+		p->chan->ops->consumed(p->chan, all);
+		return;
+	}
 	if (p->fd >= 0 && p->writable && !p->pend_n) {
 		struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n_iov };
 
@@ -297,7 +322,7 @@ static void pump_turn(void *arg)
 		pump_finish(p, WEFT_REASON_LIMIT, true);
 		return;
 	}
-	if (p->failing || pump_write_pending(p) < 0) {
+	if (p->failing || p->broken || pump_write_pending(p) < 0) {
 		pump_broken(p);
 		return;
 	}

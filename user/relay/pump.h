@@ -4,12 +4,13 @@
  * Relay engine "aead": a TCP socket on one side, a chan on the other. Bounded: towards the
  * chan nothing is buffered here (what the chan has no room for is not read); towards the
  * socket at most what the chan's window lets the peer send. Half-close and RST are carried
- * both ways. Loop thread; embedded in its owner.
+ * both ways; what a socket had sent before it was reset is still delivered. Loop thread; embedded in its owner.
  */
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "io/loop.h"
 #include "relay/chan.h"
 
@@ -19,12 +20,18 @@ struct pump_opts {
 	/* Called once, from the loop; the pump is stopped, the socket still the owner's. */
 	void (*on_done)(void *arg, enum weft_reason why);
 	void *arg;
+	/* How long the last words of a socket that was reset may wait for room in the chan;
+	 * 0: PUMP_LAST_WORDS_NS. */
+	uint64_t last_words_ns;
 };
+
+#define PUMP_LAST_WORDS_NS (10 * NS_PER_S)
 
 struct pump {
 	struct loop *loop;
 	struct watch watch;
 	struct task again;
+	struct timer last_words;
 	struct chan *chan;
 	struct pump_opts o;
 	uint8_t *pending; /* bytes for the socket that it did not take yet */
