@@ -112,6 +112,7 @@ static int push(struct xds *x, struct pb_writer *w)
 	assert_int_equal(pb_written(w, &s), 0);
 	xds_push_reset(&x->push);
 	x->message++;
+	x->message++;
 	r = xds_push_bytes(x, s.p, s.n);
 	if (r == 0)
 		r = xds_push_end(x);
@@ -289,6 +290,40 @@ static void removals_come_before_what_the_same_message_brings(void **state)
 	assert_null(held(x, "b"));
 }
 
+static void what_is_held_in_this_version_stays_as_it_is(void **state)
+{
+	struct xds *x = *state;
+	const struct workload *before;
+	struct pb_writer w = { 0 };
+
+	good(x, "a", "v1");
+	before = held(x, "a")->obj.workload;
+	xds_clean(x);
+	good(x, "a", "v1");
+	assert_false(x->dirty);
+	assert_ptr_equal(held(x, "a")->obj.workload, before);
+	/* also when the message removes it as well */
+	put_workload(&w, "a", "a", "ns", "v1");
+	pb_put_text(&w, 6, "a");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	answered(x);
+	assert_ptr_equal(held(x, "a")->obj.workload, before);
+	/* An old version is not what was asked for once a newer one was refused. */
+	put_workload(&w, "a", "a", "", "v2");
+	put_tail(&w, XDS_ADDRESS, "n");
+	assert_int_equal(push(x, &w), 0);
+	assert_true(answered(x).has_error);
+	good(x, "a", "v1");
+	assert_true(x->dirty);
+	assert_int_equal(xds_store_refused(&x->store), 0);
+	/* without a version nothing is known */
+	good(x, "b", "");
+	xds_clean(x);
+	good(x, "b", "");
+	assert_true(x->dirty);
+}
+
 static void a_message_that_breaks_off_counts_for_nothing(void **state)
 {
 	struct xds *x = *state;
@@ -442,6 +477,7 @@ int main(void)
 		TEST(bad_resources_are_refused_by_name_and_their_older_versions_stay),
 		TEST(only_what_has_changed_is_applied),
 		TEST(removals_come_before_what_the_same_message_brings),
+		TEST(what_is_held_in_this_version_stays_as_it_is),
 		TEST(a_message_that_breaks_off_counts_for_nothing),
 		TEST(a_message_without_nonce_or_type_ends_the_stream),
 		TEST(a_new_stream_claims_what_is_held_but_nothing_refused),

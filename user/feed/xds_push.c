@@ -103,6 +103,23 @@ static int decode(struct xds *x, const struct raw_resource *raw, struct errbuf *
 	return 0;
 }
 
+/* istiod sends again what it does not know that we hold, after a stream that ended: after one glance at the
+ * version nothing of it is decoded, and what is held stays where it is. */
+static bool is_held(struct xds *x, const struct raw_resource *raw)
+{
+	int type = type_of(raw->type_url);
+	struct xds_resource *held;
+
+	if (type < 0 || !raw->version.n ||
+	    xds_store_is_refused(&x->store, (enum xds_type)type, raw->name))
+		return false;
+	held = xds_store_find(&x->store, (enum xds_type)type, raw->name);
+	if (!held || !str_eq(str_of(held->version), raw->version))
+		return false;
+	held->seen = x->message;
+	return true;
+}
+
 static int add_resource(struct xds *x, struct str bytes)
 {
 	struct raw_resource raw = { 0 };
@@ -112,6 +129,8 @@ static int add_resource(struct xds *x, struct str bytes)
 	struct xds_resource *res;
 	int r = pb_decode(&pd, bytes, resource_fields, &raw);
 
+	if (r == 0 && is_held(x, &raw))
+		return 0;
 	if (r == 0)
 		r = decode(x, &raw, &err, &obj);
 	if (r == -ENOMEM)
@@ -224,9 +243,15 @@ static int commit(struct xds *x, enum xds_type type)
 	struct xds_push *p = &x->push;
 	int r = 0;
 
-	vec_for_each(name, &p->removed)
+	vec_for_each(name, &p->removed) {
+		struct xds_resource *held = xds_store_find(&x->store, type, str_of(*name));
+
+		/* This message brings it as it is: is_held(). */
+		if (held && held->seen == x->message)
+			continue;
 		if (xds_store_remove(&x->store, type, str_of(*name)))
 			set_dirty(x, type, *name);
+	}
 	vec_for_each(res, &p->resources) {
 		if (type_of_object(&(*res)->obj) != type) {
 			log_warn("'%s' came in a message of another type, ignoring",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * See ids.h. A name costs one allocation; the numbers only go up.
+ * See ids.h. A remembered name costs one allocation; the numbers only go up.
  */
 #include "model/ids.h"
 
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 struct id_name {
-	struct hnode by_name, by_id;
+	struct hnode by_name;
 	uint64_t round; /* of the last ids_give() */
 	uint32_t id;
 	uint32_t n;
@@ -19,6 +19,12 @@ struct id_adopted {
 	struct hnode by_addr;
 	struct weft_ep ep;
 	uint32_t id;
+};
+
+struct id_taken {
+	struct hnode by_id;
+	uint32_t id, n;
+	char name[];
 };
 
 /* Names kept although nobody uses them: a workload that comes back gets its old id. */
@@ -49,11 +55,15 @@ static struct id_name *name_find(const struct ids *t, struct str name, uint64_t 
 	return NULL;
 }
 
-static bool id_is_given(const struct ids *t, uint32_t id)
+/* Of another name than this one. */
+static bool is_taken(const struct ids *t, uint32_t id, struct str name)
 {
-	for (struct hnode *n = hmap_first(&t->by_id, hash_id(id)); n; n = hmap_next_same(n))
-		if (container_of(n, struct id_name, by_id)->id == id)
-			return true;
+	for (struct hnode *n = hmap_first(&t->taken, hash_id(id)); n; n = hmap_next_same(n)) {
+		struct id_taken *e = container_of(n, struct id_taken, by_id);
+
+		if (e->id == id)
+			return !str_eq((struct str){ e->name, e->n }, name);
+	}
 	return false;
 }
 
@@ -92,57 +102,95 @@ int ids_adopt(struct ids *t, const struct weft_ep *ep, uint32_t id)
 	return 0;
 }
 
-static uint32_t adopted_pick(const struct ids *t, const struct weft_addr *addrs, size_t n_addrs,
-			     uint16_t port)
+static uint32_t adopted_pick(const struct ids *t, struct str name, const struct weft_addr *addrs,
+			     size_t n_addrs, uint16_t port)
 {
 	for (size_t i = 0; t->adopted.n && i < n_addrs; i++) {
 		struct weft_ep ep = { .addr = addrs[i], .port = port };
 		struct id_adopted *a = adopted_find(t, &ep);
 
-		if (a && !id_is_given(t, a->id))
+		if (a && !is_taken(t, a->id, name))
 			return a->id;
 	}
 	return 0;
 }
 
-int ids_give(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
+static int adopted_take(struct ids *t, uint32_t id, struct str name)
+{
+	struct id_taken *e = calloc(1, sizeof(*e) + name.n);
+	int r;
+
+	if (!e)
+		return -ENOMEM;
+	e->id = id;
+	e->n = (uint32_t)name.n;
+	if (name.n)
+		memcpy(e->name, name.p, name.n);
+	r = hmap_insert(&t->taken, &e->by_id, hash_id(id));
+	if (r < 0)
+		free(e);
+	return r;
+}
+
+int ids_lend(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
 	     uint16_t port, uint32_t *ret)
 {
-	uint64_t hash = hash_str(name);
-	struct id_name *e = name_find(t, name, hash);
+	struct id_name *e = name_find(t, name, hash_str(name));
 	uint32_t id;
-	int r;
+	int r = 0;
 
 	if (e) {
 		e->round = t->round;
 		*ret = e->id;
 		return 0;
 	}
-	id = adopted_pick(t, addrs, n_addrs, port);
+	id = adopted_pick(t, name, addrs, n_addrs, port);
 	if (!id && t->last == UINT32_MAX)
 		return -ENOSPC;
-	e = calloc(1, sizeof(*e) + name.n);
+	if (id)
+		r = adopted_take(t, id, name);
+	else
+		id = ++t->last;
+	*ret = id;
+	return r;
+}
+
+static int name_add(struct ids *t, struct str name, uint32_t id)
+{
+	struct id_name *e = calloc(1, sizeof(*e) + name.n);
+	int r;
+
 	if (!e)
 		return -ENOMEM;
-	e->id = id ? id : t->last + 1;
+	e->id = id;
 	e->round = t->round;
 	e->n = (uint32_t)name.n;
 	if (name.n)
 		memcpy(e->text, name.p, name.n);
-	r = hmap_insert(&t->by_name, &e->by_name, hash);
-	if (r == 0) {
-		r = hmap_insert(&t->by_id, &e->by_id, hash_id(e->id));
-		if (r < 0)
-			hmap_remove(&t->by_name, &e->by_name);
-	}
-	if (r < 0) {
+	r = hmap_insert(&t->by_name, &e->by_name, hash_str(name));
+	if (r < 0)
 		free(e);
-		return r;
-	}
-	if (e->id > t->last)
-		t->last = e->id;
-	*ret = e->id;
-	return 0;
+	return r;
+}
+
+int ids_give(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
+	     uint16_t port, uint32_t *ret)
+{
+	int r = ids_lend(t, name, addrs, n_addrs, port, ret);
+
+	if (r == 0 && !name_find(t, name, hash_str(name)))
+		r = name_add(t, name, *ret);
+	return r;
+}
+
+void ids_keep(struct ids *t, struct str name, uint32_t id)
+{
+	struct id_name *e = name_find(t, name, hash_str(name));
+
+	if (e)
+		e->round = t->round;
+	else
+		(void)name_add(t, name, id);
 }
 
 void ids_adoption_end(struct ids *t)
@@ -150,6 +198,9 @@ void ids_adoption_end(struct ids *t)
 	hmap_for_each_safe(n, &t->adopted)
 		free(container_of(n, struct id_adopted, by_addr));
 	hmap_fini(&t->adopted);
+	hmap_for_each_safe(n, &t->taken)
+		free(container_of(n, struct id_taken, by_id));
+	hmap_fini(&t->taken);
 }
 
 void ids_forget(struct ids *t, size_t n_used)
@@ -161,7 +212,6 @@ void ids_forget(struct ids *t, size_t n_used)
 			if (e->round == t->round)
 				continue;
 			hmap_remove(&t->by_name, &e->by_name);
-			hmap_remove(&t->by_id, &e->by_id);
 			free(e);
 		}
 	}
@@ -174,5 +224,4 @@ void ids_fini(struct ids *t)
 	hmap_for_each_safe(n, &t->by_name)
 		free(container_of(n, struct id_name, by_name));
 	hmap_fini(&t->by_name);
-	hmap_fini(&t->by_id);
 }

@@ -9,7 +9,8 @@
 #include "base/ip.h"
 
 struct ids {
-	struct hmap by_name, by_id, adopted;
+	struct hmap by_name, adopted;
+	struct hmap taken; /* adopted ids that have a name, until the end of adoption */
 	uint32_t last; /* highest id given or adopted so far */
 	uint64_t round; /* of ids_forget() */
 };
@@ -21,9 +22,15 @@ int ids_adopt(struct ids *t, const struct weft_ep *ep, uint32_t id);
  * numbers are used up. */
 int ids_give(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
 	     uint16_t port, uint32_t *ret);
+/* The same, but a name that has no id yet is not remembered: who has it gets ids_keep() to hear of it when it
+ * is not in use any more. For names that are many and known elsewhere as long as they are in use. */
+int ids_lend(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
+	     uint16_t port, uint32_t *ret);
+/* This name has this id, if it comes again. Out of memory: it gets another one then. */
+void ids_keep(struct ids *t, struct str name, uint32_t id);
 /* Adopted ids nobody took are not offered any more. */
 void ids_adoption_end(struct ids *t);
-/* Called after each publish, with the number of names that are in use now: names that were not
+/* Called after each publish, with the number of remembered names that are in use now: names that were not
  * asked for since the last call are dropped when they have become the majority, so that pods
  * that come and go do not fill the memory. Their ids are not given again. */
 void ids_forget(struct ids *t, size_t n_used);

@@ -10,34 +10,39 @@
 
 #include "model/lookup.h"
 
-static int table_reserve(struct index_table *t, size_t n)
+/* obj: the array that its objects are in, as a snapshot has it. At most seven of eight places are used. */
+static int table_reserve(struct index_table *t, size_t n, const void *obj)
 {
+	size_t places = 8;
+
 	if (n == 0)
 		return 0;
-	t->nodes = calloc(n, sizeof(*t->nodes));
-	if (!t->nodes)
+	while (places / 8 * 7 < n)
+		places *= 2;
+	t->slot = calloc(places, sizeof(*t->slot));
+	if (!t->slot)
 		return -ENOMEM;
 	t->cap = n;
+	t->mask = places - 1;
+	t->obj = obj;
 	return 0;
 }
 
-static int table_add(struct index_table *t, uint64_t hash, void *obj)
+/* at: of the object in t->obj */
+static void table_add(struct index_table *t, uint64_t hash, size_t at)
 {
-	struct index_node *node = &t->nodes[t->n];
-	int r;
+	uint64_t i = hash;
 
-	BUG_ON(t->n >= t->cap);
-	node->obj = obj;
-	r = hmap_insert(&t->map, &node->node, hash);
-	if (r == 0)
-		t->n++;
-	return r;
+	BUG_ON(t->n++ >= t->cap);
+	while (t->slot[i & t->mask].at)
+		i++;
+	t->slot[i & t->mask] = (struct index_slot){ .tag = (uint32_t)(hash >> 32),
+						    .at = (uint32_t)at + 1 };
 }
 
 static void table_fini(struct index_table *t)
 {
-	hmap_fini(&t->map);
-	free(t->nodes);
+	free(t->slot);
 }
 
 struct snap_index *index_get(struct snap_index *x)
@@ -78,23 +83,22 @@ static bool has_address_before(const struct workload *w, const struct workload *
 	return strcmp(w->uid, other->uid) > 0;
 }
 
-static void table_replace(struct index_table *t, uint64_t hash, const void *old, void *obj)
+static void table_replace(struct index_table *t, uint64_t hash, const void *old, size_t at)
 {
-	for (struct hnode *n = hmap_first(&t->map, hash); n; n = hmap_next_same(n)) {
-		struct index_node *node = container_of(n, struct index_node, node);
+	for (uint64_t i = hash; t->slot[i & t->mask].at; i++) {
+		struct index_slot *slot = &t->slot[i & t->mask];
 
-		if (node->obj != old)
+		if (index_obj(t, slot->at - 1) != old)
 			continue;
-		node->obj = obj;
+		slot->at = (uint32_t)at + 1;
 		return;
 	}
 }
 
-static int add_addresses(struct snap_index *x, struct workload *w, bool may_repeat,
+static int add_addresses(struct snap_index *x, struct workload *w, size_t at, bool may_repeat,
 			 struct errbuf *err)
 {
 	char text[IP_TEXT_MAX];
-	int r;
 
 	if (w->host_network)
 		return 0;
@@ -105,16 +109,14 @@ static int add_addresses(struct snap_index *x, struct workload *w, bool may_repe
 			continue;
 		if (other && may_repeat) {
 			if (has_address_before(w, other))
-				table_replace(&x->addr, hash_addr(&w->addrs[i]), other, w);
+				table_replace(&x->addr, hash_addr(&w->addrs[i]), other, at);
 			continue;
 		}
 		if (other)
 			return errbuf_set(err, -EEXIST,
 					  "workload '%s': address %s belongs to workload '%s' already",
 					  w->uid, ip_format(text, &w->addrs[i]), other->uid);
-		r = table_add(&x->addr, hash_addr(&w->addrs[i]), w);
-		if (r < 0)
-			return r;
+		table_add(&x->addr, hash_addr(&w->addrs[i]), at);
 	}
 	return 0;
 }
@@ -128,8 +130,10 @@ static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *
 		n_addrs += s->workload[i]->n_addrs;
 		n_hosts += s->workload[i]->hostname[0] != '\0';
 	}
-	if (table_reserve(&x->uid, s->n_workloads) < 0 || table_reserve(&x->pod, s->n_workloads) < 0 ||
-	    table_reserve(&x->addr, n_addrs) < 0 || table_reserve(&x->host, n_hosts) < 0)
+	if (table_reserve(&x->uid, s->n_workloads, s->workload) < 0 ||
+	    table_reserve(&x->pod, s->n_workloads, s->workload) < 0 ||
+	    table_reserve(&x->addr, n_addrs, s->workload) < 0 ||
+	    table_reserve(&x->host, n_hosts, s->workload) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_workloads; i++) {
 		struct workload *w = s->workload[i];
@@ -137,31 +141,23 @@ static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *
 		if (lookup_uid(x, str_of(w->uid)))
 			return errbuf_set(err, -EEXIST, "workload '%s': this uid is used twice",
 					  w->uid);
-		r = table_add(&x->uid, hash_str(str_of(w->uid)), w);
-		if (r == 0 && w->name[0] && !lookup_pod(x, w->ns, w->name))
-			r = table_add(&x->pod, hash_pair(w->ns, w->name), w);
-		if (r == 0 && w->hostname[0])
-			r = table_add(&x->host, hash_pair(w->ns, w->hostname), w);
-		if (r == 0)
-			r = add_addresses(x, w, s->addrs_may_repeat, err);
+		table_add(&x->uid, hash_str(str_of(w->uid)), i);
+		if (w->name[0] && !lookup_pod(x, w->ns, w->name))
+			table_add(&x->pod, hash_pair(w->ns, w->name), i);
+		if (w->hostname[0])
+			table_add(&x->host, hash_pair(w->ns, w->hostname), i);
+		r = add_addresses(x, w, i, s->addrs_may_repeat, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
 }
 
-static int add_vips(struct snap_index *x, struct service *svc, bool canonical)
+static void add_vips(struct snap_index *x, const struct service *svc, size_t at, bool canonical)
 {
-	int r;
-
-	for (size_t i = 0; i < svc->n_vips; i++) {
-		if (svc->canonical != canonical || lookup_vip(x, &svc->vips[i]))
-			continue;
-		r = table_add(&x->vip, hash_addr(&svc->vips[i]), svc);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+	for (size_t i = 0; i < svc->n_vips; i++)
+		if (svc->canonical == canonical && !lookup_vip(x, &svc->vips[i]))
+			table_add(&x->vip, hash_addr(&svc->vips[i]), at);
 }
 
 /* The pass in which a service's hostname is added: those for everybody come first, of them and of the
@@ -172,24 +168,19 @@ static int hostname_pass(const struct service *svc)
 }
 
 /* Who is to be found comes first. */
-static int build_shared_names(struct snap *s, struct snap_index *x)
+static void build_shared_names(struct snap *s, struct snap_index *x)
 {
-	int r = 0;
-
 	for (int pass = 0; pass < 4; pass++) {
 		for (size_t i = 0; i < s->n_services; i++) {
 			struct service *svc = s->service[i];
 			struct str host = str_of(svc->hostname);
 
 			if (pass < 2)
-				r = add_vips(x, svc, pass == 0);
-			if (r == 0 && hostname_pass(svc) == pass && !lookup_hostname(x, host))
-				r = table_add(&x->hostname, hash_str(host), svc);
-			if (r < 0)
-				return r;
+				add_vips(x, svc, i, pass == 0);
+			if (hostname_pass(svc) == pass && !lookup_hostname(x, host))
+				table_add(&x->hostname, hash_str(host), i);
 		}
 	}
-	return 0;
 }
 
 static int range_cmp(const void *va, const void *vb)
@@ -225,24 +216,22 @@ static int build_ranges(struct snap *s, struct snap_index *x)
 static int build_services(struct snap *s, struct snap_index *x, struct errbuf *err)
 {
 	size_t n_vips = 0;
-	int r;
 
 	for (size_t i = 0; i < s->n_services; i++)
 		n_vips += s->service[i]->n_vips;
-	if (table_reserve(&x->svc_key, s->n_services) < 0 ||
-	    table_reserve(&x->hostname, s->n_services) < 0 || table_reserve(&x->vip, n_vips) < 0)
+	if (table_reserve(&x->svc_key, s->n_services, s->service) < 0 ||
+	    table_reserve(&x->hostname, s->n_services, s->service) < 0 ||
+	    table_reserve(&x->vip, n_vips, s->service) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_services; i++) {
 		struct service *svc = s->service[i];
 
 		if (lookup_svc_key(x, str_of(svc->key)))
 			return errbuf_set(err, -EEXIST, "service '%s' is there twice", svc->key);
-		r = table_add(&x->svc_key, hash_str(str_of(svc->key)), svc);
-		if (r < 0)
-			return r;
+		table_add(&x->svc_key, hash_str(str_of(svc->key)), i);
 	}
-	r = build_ranges(s, x);
-	return r < 0 ? r : build_shared_names(s, x);
+	build_shared_names(s, x);
+	return build_ranges(s, x);
 }
 
 int index_build_keys(struct snap *s, struct errbuf *err)

@@ -4,20 +4,50 @@
  * The lookup tables of one snapshot. Built once, then only read. They point to the objects of
  * the snapshot and own only themselves, so that an object may stand in several snapshots.
  */
+#include <string.h>
+
 #include "base/errbuf.h"
 #include "base/hmap.h"
 #include "model/snap.h"
 
-struct index_node {
-	struct hnode node;
-	void *obj;
+/* Of a hash table whose size is known before it is filled: eight bytes for each place, no node. */
+struct index_slot {
+	uint32_t tag; /* upper half of the hash */
+	uint32_t at;  /* 1 + place in the array of objects; 0: free */
 };
 
 struct index_table {
-	struct hmap map;
-	struct index_node *nodes; /* one array for all nodes of the map */
-	size_t n, cap;
+	struct index_slot *slot;
+	size_t n, cap, mask;
+	const void *obj; /* the snapshot's array of pointers to workloads or services */
 };
+
+static inline void *index_obj(const struct index_table *t, size_t i)
+{
+	void *p;
+
+	memcpy(&p, (const char *)t->obj + i * sizeof(p), sizeof(p));
+	return p;
+}
+
+/* The next object with this hash, from place *at on, which is the hash at first; NULL: no more. The caller
+ * compares keys. Those that were put in first come first. */
+static inline void *index_next(const struct index_table *t, uint64_t hash, uint64_t *at)
+{
+	while (t->slot) {
+		const struct index_slot *s = &t->slot[(*at)++ & t->mask];
+
+		if (!s->at)
+			break;
+		if (s->tag == hash >> 32)
+			return index_obj(t, s->at - 1);
+	}
+	return NULL;
+}
+
+#define index_for_each(type, pos, t, hash) \
+	for (uint64_t pos##_h = (hash), pos##_at = pos##_h, pos##_on = 1; pos##_on; pos##_on = 0) \
+		for (type * pos; (pos = index_next((t), pos##_h, &pos##_at));)
 
 struct id_port {
 	uint32_t id;

@@ -8,11 +8,6 @@
 
 #include "model/policies.h"
 
-#define table_for_each(pos, t, hash)                                     \
-	for (struct hnode *pos = hmap_first(&(t)->map, (hash)); pos;     \
-	     pos = hmap_next_same(pos))
-#define table_obj(pos) (container_of((pos), struct index_node, node)->obj)
-
 static bool has_addr(const struct weft_addr *addrs, size_t n, const struct weft_addr *a)
 {
 	for (size_t i = 0; i < n; i++)
@@ -23,78 +18,53 @@ static bool has_addr(const struct weft_addr *addrs, size_t n, const struct weft_
 
 struct workload *lookup_addr(const struct snap_index *x, const struct weft_addr *a)
 {
-	table_for_each(n, &x->addr, hash_addr(a)) {
-		struct workload *w = table_obj(n);
-
-		if (has_addr(w->addrs, w->n_addrs, a))
-			return w;
-	}
+	index_for_each(struct workload, w, &x->addr,
+		       hash_addr(a)) if (has_addr(w->addrs, w->n_addrs, a)) return w;
 	return NULL;
 }
 
 struct workload *lookup_uid(const struct snap_index *x, struct str uid)
 {
-	table_for_each(n, &x->uid, hash_str(uid)) {
-		struct workload *w = table_obj(n);
-
-		if (str_eq(str_of(w->uid), uid))
-			return w;
-	}
+	index_for_each(struct workload, w, &x->uid,
+		       hash_str(uid)) if (str_eq(str_of(w->uid), uid)) return w;
 	return NULL;
 }
 
 struct workload *lookup_pod(const struct snap_index *x, const char *ns, const char *name)
 {
-	table_for_each(n, &x->pod, hash_pair(ns, name)) {
-		struct workload *w = table_obj(n);
-
-		if (strcmp(w->ns, ns) == 0 && strcmp(w->name, name) == 0)
-			return w;
-	}
+	index_for_each(struct workload, w, &x->pod,
+		       hash_pair(ns, name)) if (strcmp(w->ns, ns) == 0 &&
+						strcmp(w->name, name) == 0) return w;
 	return NULL;
 }
 
 struct workload *snap_workload_by_host(const struct snap *s, struct str ns, struct str hostname)
 {
-	table_for_each(n, &s->index->host, hash_pair_str(ns, hostname)) {
-		struct workload *w = table_obj(n);
-
-		if (str_eq(str_of(w->ns), ns) && str_eq(str_of(w->hostname), hostname))
-			return w;
-	}
+	index_for_each(
+		struct workload, w, &s->index->host,
+		hash_pair_str(ns, hostname)) if (str_eq(str_of(w->ns), ns) &&
+						 str_eq(str_of(w->hostname), hostname)) return w;
 	return NULL;
 }
 
 struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip)
 {
-	table_for_each(n, &x->vip, hash_addr(vip)) {
-		struct service *svc = table_obj(n);
-
-		if (has_addr(svc->vips, svc->n_vips, vip))
-			return svc;
-	}
+	index_for_each(struct service, svc, &x->vip,
+		       hash_addr(vip)) if (has_addr(svc->vips, svc->n_vips, vip)) return svc;
 	return NULL;
 }
 
 struct service *lookup_hostname(const struct snap_index *x, struct str hostname)
 {
-	table_for_each(n, &x->hostname, hash_str(hostname)) {
-		struct service *svc = table_obj(n);
-
-		if (str_eq(str_of(svc->hostname), hostname))
-			return svc;
-	}
+	index_for_each(struct service, svc, &x->hostname,
+		       hash_str(hostname)) if (str_eq(str_of(svc->hostname), hostname)) return svc;
 	return NULL;
 }
 
 struct service *lookup_svc_key(const struct snap_index *x, struct str key)
 {
-	table_for_each(n, &x->svc_key, hash_str(key)) {
-		struct service *svc = table_obj(n);
-
-		if (str_eq(str_of(svc->key), key))
-			return svc;
-	}
+	index_for_each(struct service, svc, &x->svc_key,
+		       hash_str(key)) if (str_eq(str_of(svc->key), key)) return svc;
 	return NULL;
 }
 

@@ -141,21 +141,42 @@ static int give_service_ids(struct model *m, struct service *svc)
 	return r;
 }
 
+/* Names of workloads are many, and the snapshot in force knows those that are in use. */
+static int give_workload_id(struct model *m, struct workload *w)
+{
+	const struct workload *same;
+
+	if (w->id) /* in force, and being read; or of a build that failed later on */
+		return 0;
+	same = m->current ? snap_workload_by_uid(m->current, str_of(w->uid)) : NULL;
+	if (same) {
+		w->id = same->id;
+		return 0;
+	}
+	/* The address of a node says nothing about which of its workloads had the id. */
+	return ids_lend(&m->workload_ids, str_of(w->uid), w->addrs,
+			w->host_network ? 0 : w->n_addrs, 0, &w->id);
+}
+
+/* One that comes back gets its old id. */
+static void keep_ids_of_gone(struct model *m, const struct snap *old, const struct snap *s)
+{
+	if (old->index == s->index)
+		return;
+	for (size_t i = 0; i < old->n_workloads; i++) {
+		const struct workload *w = old->workload[i];
+
+		if (!snap_workload_by_uid(s, str_of(w->uid)))
+			ids_keep(&m->workload_ids, str_of(w->uid), w->id);
+	}
+}
+
 static int give_ids(struct model *m, struct snap *s)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < s->n_workloads; i++) {
-		struct workload *w = s->workload[i];
-		uint32_t id;
-
-		/* The address of a node says nothing about which of its workloads had the id. */
-		r = ids_give(&m->workload_ids, str_of(w->uid), w->addrs,
-			     w->host_network ? 0 : w->n_addrs, 0, &id);
-		/* One that is in force already has it, and is being read. */
-		if (r == 0 && w->id != id)
-			w->id = id;
-	}
+	for (size_t i = 0; r == 0 && i < s->n_workloads; i++)
+		r = give_workload_id(m, s->workload[i]);
 	for (size_t i = 0; r == 0 && i < s->n_services; i++)
 		r = give_service_ids(m, s->service[i]);
 	return r;
@@ -335,7 +356,8 @@ void model_publish(struct model *m, struct snap *s)
 
 	ids_adoption_end(&m->workload_ids);
 	ids_adoption_end(&m->service_ids);
-	ids_forget(&m->workload_ids, s->n_workloads);
+	keep_ids_of_gone(m, old, s);
+	ids_forget(&m->workload_ids, 0);
 	ids_forget(&m->service_ids, s->n_services + s->index->n_port_ids);
 	m->published = true;
 	rcu_assign_pointer(m->current, s);
