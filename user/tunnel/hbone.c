@@ -152,6 +152,21 @@ void hbone_flush_due(struct hbone *hb)
 		hbone_flush_later(hb);
 }
 
+bool hbone_has_expired(const struct hbone *hb)
+{
+	return hb->phase == HBONE_READY && clock_wall_s() >= hb->until_s;
+}
+
+void hbone_retire(struct hbone *hb)
+{
+	pool_remove(hb);
+	if (hb->draining)
+		return;
+	hb->draining = true;
+	h2_conn_goaway(&hb->h2, H2_NO_ERROR);
+	hbone_flush_later(hb);
+}
+
 /* Every ping_ns: is the peer alive, is the connection still needed? */
 static void on_tick(void *arg)
 {
@@ -166,6 +181,8 @@ static void on_tick(void *arg)
 		hbone_close(hb, WEFT_REASON_TUNNEL_LOST, "the peer does not answer pings");
 		return;
 	}
+	if (hbone_has_expired(hb))
+		hbone_retire(hb);
 	if (hb->h2.n_streams || hb->refs > 1)
 		hb->idle_since_ns = 0;
 	else if (!hb->idle_since_ns)

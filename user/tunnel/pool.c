@@ -113,7 +113,7 @@ static struct hbone *pool_find(struct tunnel *t, const struct tunnel_dst *d, uin
 	for (n = hmap_first(&t->pool, hash); n; n = hmap_next_same(n)) {
 		struct hbone *hb = container_of(n, struct hbone, by_key);
 
-		if (!key_eq(hb, d))
+		if (!key_eq(hb, d) || hbone_has_expired(hb))
 			continue;
 		all++;
 		if (!has_room(hb, limit))

@@ -67,6 +67,7 @@ struct hbone {
 	struct tls_identity *identity;
 	struct tls_chain *chain; /* of the peer, from READY on */
 	uint64_t trust;   /* ident_trust_any() when the handshake began */
+	uint64_t until_s; /* Unix: when the first certificate of both ends expires; from READY on */
 	struct record rec;
 	bool rec_ready;
 	struct h2_conn h2;
@@ -156,6 +157,11 @@ void hbone_flush_due(struct hbone *hb);
 /* n bytes were sent or received. */
 void hbone_moved(struct hbone *hb, size_t n);
 bool hbone_is_busy(const struct hbone *hb);
+/* One that is up, but on certificates that have expired by now: what is open goes on, for nobody
+ * can tell a connection that its end is no longer who it was; new streams need a new handshake. */
+bool hbone_has_expired(const struct hbone *hb);
+/* No new streams, in either role; it ends with the last one. From inside h2, too. */
+void hbone_retire(struct hbone *hb);
 int hbone_start(struct hbone *hb); /* watch the socket and begin */
 /* A used up connection has no streams any more: it ends soon. */
 void hbone_linger(struct hbone *hb);

@@ -105,6 +105,9 @@ static int become_ready(struct hbone *hb)
 		hb->t->n_shaking--;
 		list_del(&hb->shaking);
 	}
+	hb->until_s = tls_identity_not_after(hb->identity);
+	if (tls_hs_peer_not_after(hb->hs) < hb->until_s)
+		hb->until_s = tls_hs_peer_not_after(hb->hs);
 	hb->t->stats.handshakes_ok++;
 	return 0;
 }

@@ -214,8 +214,14 @@ static const struct chan_ops stream_chan_ops = {
 
 static struct h2_stream *on_new_stream(void *arg)
 {
-	struct tunnel_stream *s = stream_new(arg);
+	struct tunnel_stream *s;
 
+	/* It is refused, and so may be dialled again, by a new handshake. */
+	if (hbone_has_expired(arg)) {
+		hbone_retire(arg);
+		return NULL;
+	}
+	s = stream_new(arg);
 	if (!s)
 		return NULL;
 	s->sent = true;
