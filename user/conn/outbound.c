@@ -344,7 +344,7 @@ static enum step stage_tunnel(struct conn *c)
 	c->peer_identity = str_dup(str_of(c->dst->identity));
 	r = dial(c);
 	if (r == -ENOKEY)
-		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "no certificate for %s yet",
+		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "no certificate for %s in force",
 				 c->local->identity);
 	if (r < 0)
 		return conn_fail(c, WEFT_REASON_CONNECT_FAILED, "cannot open a tunnel: %s",

@@ -93,9 +93,14 @@ static struct ident *ident_find(const struct ident_store *s, const char *uri)
 	return n ? ident_of(n) : NULL;
 }
 
+static bool is_past(const struct ident *i)
+{
+	return i->current && clock_wall_s() >= tls_identity_not_after(i->current);
+}
+
 static bool is_usable(const struct ident *i)
 {
-	return i->current && !i->revoked && clock_wall_s() < tls_identity_not_after(i->current);
+	return i->current && !i->revoked && !is_past(i);
 }
 
 static void publish(struct ident_store *s, struct ident *i, struct tls_identity *id)
@@ -475,8 +480,9 @@ static void fill_row(struct ident_store *s, const struct ident *i, struct ident_
 	if (is_usable(i)) {
 		row->state = "ready";
 	} else if (i->error[0] || i->current) {
-		snprintf(s->state_text, sizeof(s->state_text), "failed: %s",
-			 i->error[0] ? i->error : "expired");
+		snprintf(s->state_text, sizeof(s->state_text), "failed: %s%s%s",
+			 is_past(i) ? "expired" : "", is_past(i) && i->error[0] ? ", " : "",
+			 i->error);
 		row->state = s->state_text;
 	} else {
 		row->state = "pending";

@@ -246,7 +246,7 @@ int tunnel_serve(struct tunnel *t, int fd, const char *own_uri, void *local)
 	r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
 	if (r < 0)
 		hbone_close(hb, r == -ENOKEY ? WEFT_REASON_NO_IDENTITY : WEFT_REASON_LIMIT,
-			    r == -ENOKEY ? "no certificate for this pod yet" : log_strerror(r));
+			    r == -ENOKEY ? "no certificate in force for this pod" : log_strerror(r));
 	return r;
 }
 
