@@ -8,13 +8,13 @@
 #include <linux/in.h>
 
 #include "lib/addr.h"
+#include "lib/dns.h"
 #include "lib/event.h"
 #include "lib/flow.h"
 
 #define SOCK_STREAM 1
 #define SOL_SOCKET 1
 #define SO_MARK 36
-#define PORT_DNS 53
 
 enum act { ACT_ALLOW, ACT_REWRITE, ACT_REFUSE };
 
@@ -196,7 +196,7 @@ __noinline int left_to_rules(struct bpf_sock_addr *ctx, __u32 path, __u32 port)
 
 	if (mark && mark != WEFT_PASS_MARK)
 		return path != WEFT_PATH_RELAY;
-	if (port == PORT_DNS) {
+	if (port == DNS_PORT) {
 		if (mark)
 			set_mark(ctx, 0);
 		return 1;
@@ -204,24 +204,48 @@ __noinline int left_to_rules(struct bpf_sock_addr *ctx, __u32 path, __u32 port)
 	return path != WEFT_PATH_RELAY && !mark && !set_mark(ctx, WEFT_PASS_MARK);
 }
 
+/* What was decided goes to the socket. What stays in the pod has no record, but may have to lose one:
+ * sockets can be used for another connection. */
+static __always_inline enum act remember(struct bpf_sock *sk, struct dial *d, enum act act)
+{
+	int create = d->rec.path != WEFT_PATH_NONE || act == ACT_REWRITE;
+	struct weft_flow_value *f;
+
+	if (act == ACT_REWRITE)
+		d->rec.flags = WEFT_FLOW_REWRITTEN;
+	f = bpf_sk_storage_get(&weft_flow, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
+	if (!f && !create)
+		return act;
+	if (!f) {
+		stat_inc(WEFT_STAT_CONNECT_NO_STATE);
+		return act == ACT_ALLOW && d->rec.path != WEFT_PATH_DIRECT ? ACT_ALLOW : ACT_REFUSE;
+	}
+	bpf_spin_lock(&f->lock);
+	f->r = d->rec;
+	bpf_spin_unlock(&f->lock);
+	count_path(d->rec.path);
+	return act;
+}
+
 static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct weft_ep *to)
 {
+	int tcp = ctx->type == SOCK_STREAM && ctx->protocol == IPPROTO_TCP, question;
 	__u64 cookie = bpf_get_netns_cookie(ctx);
-	struct weft_flow_value *f;
 	struct bpf_sock *sk = ctx->sk;
 	struct weft_pod *pod;
 	struct dial d = {};
 	enum act act;
-	int create;
+	__u32 *own;
 
-	if (ctx->type != SOCK_STREAM || ctx->protocol != IPPROTO_TCP || !sk)
+	if (!sk || !(tcp || (ctx->protocol == IPPROTO_UDP && to->port == DNS_PORT)))
 		return ACT_ALLOW;
 	pod = bpf_map_lookup_elem(&weft_pods, &cookie);
 	if (!pod) {
 		stat_inc(WEFT_STAT_CONNECT_NOT_ENROLLED);
 		return ACT_ALLOW;
 	}
-	if (bpf_sk_storage_get(&weft_own, sk, 0, 0)) {
+	own = bpf_sk_storage_get(&weft_own, sk, 0, 0);
+	if (own && (*own == WEFT_OWN || !tcp)) {
 		stat_inc(WEFT_STAT_CONNECT_OWN);
 		return ACT_ALLOW;
 	}
@@ -230,7 +254,12 @@ static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct
 	d.rec.chosen = *to;
 	d.rec.src = pod->workload;
 	d.rec.slot = pod->slot;
-	act = decide(&d, pod);
+	question = !own && dns_capture(ctx, cookie, pod, &d.to, tcp);
+	if (!tcp) {
+		*to = d.to;
+		return question ? ACT_REWRITE : ACT_ALLOW;
+	}
+	act = question ? ACT_REWRITE : decide(&d, pod);
 	if (act == ACT_REFUSE)
 		return act;
 	if ((pod->flags & WEFT_POD_RULES) && d.rec.path != WEFT_PATH_NONE &&
@@ -239,23 +268,9 @@ static __always_inline enum act connect_common(struct bpf_sock_addr *ctx, struct
 		d.rec.path = WEFT_PATH_NONE;
 		act = ACT_ALLOW;
 	}
-	if (act == ACT_REWRITE)
-		d.rec.flags = WEFT_FLOW_REWRITTEN;
-	/* What stays in the pod has no record, but may have to lose one: sockets can be used for
-	 * another connection. */
-	create = d.rec.path != WEFT_PATH_NONE || act == ACT_REWRITE;
-	f = bpf_sk_storage_get(&weft_flow, sk, 0, create ? BPF_SK_STORAGE_GET_F_CREATE : 0);
-	if (!f && !create)
-		return act;
-	if (!f) {
-		stat_inc(WEFT_STAT_CONNECT_NO_STATE);
-		return act == ACT_ALLOW && d.rec.path != WEFT_PATH_DIRECT ? ACT_ALLOW : ACT_REFUSE;
-	}
-	bpf_spin_lock(&f->lock);
-	f->r = d.rec;
-	bpf_spin_unlock(&f->lock);
-	count_path(d.rec.path);
-	*to = d.to;
+	act = remember(sk, &d, act);
+	if (act != ACT_REFUSE)
+		*to = d.to;
 	return act;
 }
 
@@ -283,26 +298,17 @@ SEC("cgroup/connect6")
 int weft_connect6(struct bpf_sock_addr *ctx)
 {
 	struct weft_ep to = {};
-	__u32 *w = (__u32 *)to.addr.b;
 	enum act act;
 
-	w[0] = ctx->user_ip6[0];
-	w[1] = ctx->user_ip6[1];
-	w[2] = ctx->user_ip6[2];
-	w[3] = ctx->user_ip6[3];
+	ctx_addr6(ctx, &to.addr);
 	to.port = bpf_ntohs(ctx->user_port);
 	act = connect_common(ctx, &to);
 	if (act == ACT_REFUSE) {
 		bpf_set_retval(-ECONNREFUSED);
 		return 0;
 	}
-	if (act == ACT_REWRITE) {
-		ctx->user_ip6[0] = w[0];
-		ctx->user_ip6[1] = w[1];
-		ctx->user_ip6[2] = w[2];
-		ctx->user_ip6[3] = w[3];
-		ctx->user_port = bpf_htons(to.port);
-	}
+	if (act == ACT_REWRITE)
+		ctx_set6(ctx, &to);
 	return 1;
 }
 

@@ -3,29 +3,37 @@
  * cgroup getpeername4/6: an application that was steered elsewhere sees the address it asked
  * for. Nothing is decided here.
  */
-#include "lib/addr.h"
+#include <linux/in.h>
 
-static __always_inline struct weft_flow_value *rewritten(struct bpf_sock_addr *ctx)
+#include "lib/dns.h"
+
+/* 1: *ret is what was dialled. Of a datagram socket only questions to a nameserver are steered. */
+static __always_inline int rewritten(struct bpf_sock_addr *ctx, struct weft_ep *ret)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct weft_flow_value *f;
 
 	if (!sk)
-		return NULL;
+		return 0;
+	if (sk->protocol == IPPROTO_UDP)
+		return dns_meant(ctx, ret);
 	f = bpf_sk_storage_get(&weft_flow, sk, 0, 0);
 	if (!f || !(f->r.flags & WEFT_FLOW_REWRITTEN))
-		return NULL;
-	return f;
+		return 0;
+	*ret = f->r.dialled;
+	return 1;
 }
 
 SEC("cgroup/getpeername4")
 int weft_getpeer4(struct bpf_sock_addr *ctx)
 {
-	struct weft_flow_value *f = rewritten(ctx);
+	struct weft_ep ep = {};
 
-	if (f) {
-		ctx->user_ip4 = addr_word(&f->r.dialled.addr, 3);
-		ctx->user_port = bpf_htons(f->r.dialled.port);
+	addr_set_v4(&ep.addr, ctx->user_ip4);
+	ep.port = bpf_ntohs(ctx->user_port);
+	if (rewritten(ctx, &ep)) {
+		ctx->user_ip4 = addr_word(&ep.addr, 3);
+		ctx->user_port = bpf_htons(ep.port);
 	}
 	return 1;
 }
@@ -33,15 +41,12 @@ int weft_getpeer4(struct bpf_sock_addr *ctx)
 SEC("cgroup/getpeername6")
 int weft_getpeer6(struct bpf_sock_addr *ctx)
 {
-	struct weft_flow_value *f = rewritten(ctx);
+	struct weft_ep ep = {};
 
-	if (f) {
-		ctx->user_ip6[0] = addr_word(&f->r.dialled.addr, 0);
-		ctx->user_ip6[1] = addr_word(&f->r.dialled.addr, 1);
-		ctx->user_ip6[2] = addr_word(&f->r.dialled.addr, 2);
-		ctx->user_ip6[3] = addr_word(&f->r.dialled.addr, 3);
-		ctx->user_port = bpf_htons(f->r.dialled.port);
-	}
+	ctx_addr6(ctx, &ep.addr);
+	ep.port = bpf_ntohs(ctx->user_port);
+	if (rewritten(ctx, &ep))
+		ctx_set6(ctx, &ep);
 	return 1;
 }
 

@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "weft/abi.h"
+#include "weft/dns.h"
 #include "weft/event.h"
 #include "weft/flow.h"
 #include "weft/knob.h"
@@ -116,6 +117,17 @@ struct {
 	__type(key, struct weft_listen_key);
 	__type(value, __u64);
 } weft_listen SEC(".maps");
+
+/* {netns cookie, family, n} -> a nameserver that the pod has asked. Written by connect and sendmsg,
+ * read by them, by what shows the pod whom it asked, and by weftd, which deletes them when the pod
+ * leaves. Full, or the pod's share of it is: the nameserver is asked directly. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 32768);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct weft_dns_key);
+	__type(value, struct weft_addr);
+} weft_dns SEC(".maps");
 
 /* Host-side interface -> the addresses its pod may use. Writer weftd; read by guard. */
 struct {

@@ -9,8 +9,10 @@
  */
 #include <linux/in.h>
 
-#include "lib/addr.h"
+#include "lib/dns.h"
 #include "lib/refuse.h"
+
+#define LO_IFINDEX 1 /* in every namespace; 0: a hook that asks who would get it */
 
 static __always_inline int steer(struct bpf_sk_lookup *ctx, const struct weft_addr *local, __u32 kind)
 {
@@ -55,6 +57,12 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 		stat_inc(WEFT_STAT_LOOKUP_LOCAL);
 		return SK_PASS;
 	}
+	/* Nor is one to an address that stands for a nameserver, but IPv6 knows no martians. */
+	if (dns_n(&t.dst, 1)) {
+		stat_inc(WEFT_STAT_LOOKUP_LOCAL);
+		return ctx->ingress_ifindex <= LO_IFINDEX && t.dport == WEFT_PORT_DNS ? SK_PASS
+										      : SK_DROP;
+	}
 	a = bpf_map_lookup_elem(&weft_approved, &t);
 	if (a && a->kind != WEFT_APPROVED_WITHDRAWN) {
 		stat_inc(WEFT_STAT_LOOKUP_APPROVED);
@@ -62,7 +70,7 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 	}
 	if (t.dport == WEFT_PORT_HBONE)
 		return steer(ctx, &t.dst, WEFT_LISTEN_HBONE);
-	if (t.dport == WEFT_PORT_OUTBOUND || t.dport == WEFT_PORT_PLAINTEXT) {
+	if (weft_port_is_reserved(t.dport)) {
 		stat_inc(WEFT_STAT_LOOKUP_RESERVED);
 		return SK_DROP;
 	}

@@ -66,6 +66,26 @@ static __always_inline int addr_is_loopback(const struct weft_addr *a)
 		_w[3] = (v4) ? _4 : _3;                    \
 	} while (0)
 
+/* The address of a hook that works on IPv6 ones, and its replacement with a port. */
+static __always_inline void ctx_addr6(struct bpf_sock_addr *ctx, struct weft_addr *a)
+{
+	__u32 *w = (__u32 *)a->b;
+
+	w[0] = ctx->user_ip6[0];
+	w[1] = ctx->user_ip6[1];
+	w[2] = ctx->user_ip6[2];
+	w[3] = ctx->user_ip6[3];
+}
+
+static __always_inline void ctx_set6(struct bpf_sock_addr *ctx, const struct weft_ep *ep)
+{
+	ctx->user_ip6[0] = addr_word(&ep->addr, 0);
+	ctx->user_ip6[1] = addr_word(&ep->addr, 1);
+	ctx->user_ip6[2] = addr_word(&ep->addr, 2);
+	ctx->user_ip6[3] = addr_word(&ep->addr, 3);
+	ctx->user_port = bpf_htons(ep->port);
+}
+
 /* The local and remote end of a sockops context. Ports in host order; the kernel keeps the
  * remote port of this context in network order in the upper half of the word. */
 static __always_inline void sockops_ends(struct bpf_sock_ops *ctx, struct weft_ep *local,

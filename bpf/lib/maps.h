@@ -7,6 +7,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "weft/abi.h"
+#include "weft/dns.h"
 #include "weft/event.h"
 #include "weft/flow.h"
 #include "weft/knob.h"
@@ -48,6 +49,8 @@ extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_origdst_key, struct weft_origds
 		BPF_F_NO_PREALLOC) weft_origdst SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_SOCKHASH, struct weft_listen_key, __u64, 16384, 0) weft_listen
 	SEC(".maps");
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_dns_key, struct weft_addr, 32768,
+		BPF_F_NO_PREALLOC) weft_dns SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, __u32, struct weft_veth, 4096, BPF_F_NO_PREALLOC) weft_veths
 	SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_PERCPU_HASH, struct weft_total_key, struct weft_total, 65536,

@@ -7,7 +7,7 @@
  * Raise it whenever the layout or the meaning of anything in include/weft/ changes: pins of
  * another version are never adopted, they are replaced.
  */
-#define WEFT_ABI_VERSION 3
+#define WEFT_ABI_VERSION 4
 
 /* In-pod ports (HBONE interop: 15008 is fixed by the peers, the others by custom). */
 #define WEFT_PORT_OUTBOUND 15001
@@ -16,6 +16,7 @@
  * the rules send theirs, a ztunnel may listen as well, which knows nothing of the hooks. */
 #define WEFT_PORT_HOOKED 15003
 #define WEFT_PORT_HBONE 15008
+#define WEFT_PORT_DNS 15053
 #define WEFT_PORT_ADMIN 15000
 #define WEFT_PORT_METRICS 15020
 #define WEFT_PORT_READY 15021
@@ -23,7 +24,8 @@
 /* Ports that weftd listens on inside pods: nobody may dial them, from no side. */
 static inline int weft_port_is_reserved(__u16 port)
 {
-	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT || port == WEFT_PORT_HBONE;
+	return port == WEFT_PORT_OUTBOUND || port == WEFT_PORT_PLAINTEXT ||
+	       port == WEFT_PORT_HBONE || port == WEFT_PORT_DNS;
 }
 
 /* Mark and table of weftd's own in-pod sockets that carry the client's source address. Only

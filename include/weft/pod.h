@@ -20,6 +20,12 @@ struct weft_pod {
 };
 weft_static_assert(sizeof(struct weft_pod) == 44, "contract");
 
+/* weft_own: socket of weftd -> how far it is weftd's own. */
+enum weft_own_kind {
+	WEFT_OWN = 1, /* the hooks leave it alone */
+	WEFT_OWN_ASKS = 2, /* it asks a nameserver for the pod: only that is left alone, else it is the pod's */
+};
+
 /* weft_veths: host-side interface index -> what may come out of it (guard.bpf.c). */
 enum weft_veth_flag {
 	WEFT_VETH_BARE_IP = 1u << 0, /* no Ethernet header in front: netkit in its default mode */

@@ -38,7 +38,10 @@
 	X(GUARD_HBONE_BYTES, "guard_hbone_bytes", "HBONE bytes leaving pods") \
 	X(GUARD_PLAIN_SYN, "guard_plain_syn", "SYN around the hooks to a tunnel-only peer, dropped") \
 	X(REAPED, "reaped", "live direct connection destroyed after a policy change") \
-	X(LOOKUP_REFUSED, "lookup_refused", "packet to a port that refuses all plaintext, dropped")
+	X(LOOKUP_REFUSED, "lookup_refused", "packet to a port that refuses all plaintext, dropped") \
+	X(DNS_CAPTURED, "dns_captured", "question to a nameserver, to weftd") \
+	X(DNS_DIRECT, "dns_direct", "question to a nameserver, not taken by weftd: it is not there") \
+	X(DNS_FULL, "dns_full", "question to one nameserver more than a pod may have, not taken")
 
 enum weft_stat {
 #define X(name, label, help) WEFT_STAT_##name,

@@ -132,7 +132,7 @@ static void links_stay_and_programs_are_new(void **state)
 	struct links again;
 	int n = pins();
 
-	assert_int_equal(first.n, 5);
+	assert_int_equal(first.n, 9);
 	kern_close(&k);
 	for (int i = 0; i < 5; i++) {
 		k = kern_up(*state);
@@ -184,7 +184,7 @@ static void pins_that_do_not_fit_are_replaced(void **state)
 	assert_int_equal(bpf_obj_pin(fd, path), 0);
 	close(fd);
 	k = kern_up(*state);
-	assert_int_equal(links_of(k).n, 5);
+	assert_int_equal(links_of(k).n, 9);
 	assert_int_equal(map_entries(k->skel->maps.weft_pods), 0);
 	kern_close(&k);
 }

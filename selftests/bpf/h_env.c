@@ -162,6 +162,10 @@ static void programs_up(struct env *e)
 	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_getpeer6, cgroup));
 	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_connect4, cgroup));
 	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_connect6, cgroup));
+	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_sendmsg4, cgroup));
+	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_sendmsg6, cgroup));
+	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_recvmsg4, cgroup));
+	link_keep(e, bpf_program__attach_cgroup(e->skel->progs.weft_recvmsg6, cgroup));
 }
 
 __attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_level level,
@@ -199,6 +203,7 @@ int env_reset(void **state)
 	map_clear(e->skel->maps.weft_slots);
 	map_clear(e->skel->maps.weft_addrs);
 	map_clear(e->skel->maps.weft_listen);
+	map_clear(e->skel->maps.weft_dns);
 	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_state), &zero, &one, BPF_ANY);
 	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_pods), &e->cookie_a, &a, BPF_ANY);
 	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_pods), &e->cookie_b, &b, BPF_ANY);

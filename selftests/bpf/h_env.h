@@ -44,7 +44,7 @@ struct env_opts {
 struct env {
 	struct env_opts o;
 	struct weft *skel;
-	struct bpf_link *links[8];
+	struct bpf_link *links[16];
 	size_t n_links;
 	struct bpf_link *guard;
 	char cgroup[128], old_cgroup[512];

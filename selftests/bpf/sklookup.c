@@ -233,6 +233,25 @@ static void udp_is_untouched(void **state)
 	assert_int_equal(recv(srv, &got, 1, 0), 1);
 }
 
+/* Addresses that stand for nameservers are local to the pod, but IPv6 would take them from outside. */
+static void an_address_of_a_nameserver_is_for_the_pod_itself(void **state)
+{
+	struct env *e = *state;
+	_stage_ struct stage s = stage_up(e, "fd09::2");
+	_close_ int names = -1, any = -1, fd = -1;
+
+	sh("ip -n wt%db -6 route replace local fd57:6566:7464:6e73::/120 dev lo", getpid());
+	sh("ip -n wt%dx -6 route replace fd57:6566:7464:6e73::/120 via fd09::2", getpid());
+	names = listen_in(e->b, "::", WEFT_PORT_DNS);
+	any = listen_in(e->b, "::", 81);
+	expect_refused(e, e->x, "fd57:6566:7464:6e73::1", WEFT_PORT_DNS, WEFT_STAT_LOOKUP_LOCAL);
+	expect_refused(e, e->x, "fd57:6566:7464:6e73::1", 81, WEFT_STAT_LOOKUP_LOCAL);
+	expect_refused(e, e->x, "fd09::2", WEFT_PORT_DNS, WEFT_STAT_LOOKUP_RESERVED);
+	assert_true(nobody_came(names) && nobody_came(any));
+	fd = dial(e->b, "fd57:6566:7464:6e73::1", WEFT_PORT_DNS);
+	assert_true(fd >= 0 && !nobody_came(names));
+}
+
 #define T(fn) cmocka_unit_test_setup(fn, env_reset)
 
 int main(void)
@@ -247,6 +266,7 @@ int main(void)
 		T(a_pod_reaches_itself),
 		T(an_approval_is_for_one_connection),
 		T(udp_is_untouched),
+		T(an_address_of_a_nameserver_is_for_the_pod_itself),
 	};
 
 	return cmocka_run_group_tests(all, env_up, env_down);

@@ -55,6 +55,10 @@ void foreign_each(const char *cgroup, uint32_t ifindex,
 		{ "connect6", BPF_CGROUP_INET6_CONNECT },
 		{ "getpeername4", BPF_CGROUP_INET4_GETPEERNAME },
 		{ "getpeername6", BPF_CGROUP_INET6_GETPEERNAME },
+		{ "sendmsg4", BPF_CGROUP_UDP4_SENDMSG },
+		{ "sendmsg6", BPF_CGROUP_UDP6_SENDMSG },
+		{ "recvmsg4", BPF_CGROUP_UDP4_RECVMSG },
+		{ "recvmsg6", BPF_CGROUP_UDP6_RECVMSG },
 		{ "sockops", BPF_CGROUP_SOCK_OPS },
 	};
 	const struct walk w = { fn, arg };

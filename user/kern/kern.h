@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "weft/dns.h"
 #include "weft/event.h"
 #include "weft/flow.h"
 #include "weft/pod.h"
@@ -116,6 +117,11 @@ void kern_refuse_sweep(struct kern *k);
 /* The relay's questions. */
 int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct weft_origdst *ret);
 int kern_own_mark_any(struct kern *k, int sock_fd); /* this socket is weftd's own */
+/* It asks a nameserver over TCP for its pod, whose connection it is in all other respects. */
+int kern_asks_mark_any(struct kern *k, int sock_fd);
+/* The nameserver that a pod means by an address (weft/dns.h). -ENOENT: none. */
+int kern_dns_any(struct kern *k, const struct weft_dns_key *key, struct weft_addr *ret);
+void kern_dns_forget(struct kern *k, uint64_t cookie); /* the pod has left */
 
 /* Counters. */
 void kern_totals_each(struct kern *k,

@@ -107,11 +107,13 @@ static int cgroup_hooks_attach(struct kern *k, const char *cgroup, struct errbuf
 	const struct link_how how = { .attach = cgroup_attach,
 				      .still_good = cgroup_good,
 				      .arg = &k->cgroup_fd };
-	/* The reading side first: once connect4/6 steer, all they rely on is there. */
+	/* The reading side first: once connect and sendmsg steer, all they rely on is there. */
 	const struct bpf_program *progs[] = {
 		k->skel->progs.weft_sockops,  k->skel->progs.weft_getpeer4,
-		k->skel->progs.weft_getpeer6, k->skel->progs.weft_connect4,
-		k->skel->progs.weft_connect6,
+		k->skel->progs.weft_getpeer6, k->skel->progs.weft_recvmsg4,
+		k->skel->progs.weft_recvmsg6, k->skel->progs.weft_connect4,
+		k->skel->progs.weft_connect6, k->skel->progs.weft_sendmsg4,
+		k->skel->progs.weft_sendmsg6,
 	};
 
 	k->cgroup_fd = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -222,6 +224,7 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 	if (r == 0) {
 		k->fd_origdst = bpf_map__fd(k->skel->maps.weft_origdst);
 		k->fd_own = bpf_map__fd(k->skel->maps.weft_own);
+		k->fd_dns = bpf_map__fd(k->skel->maps.weft_dns);
 		k->fd_verdicts = bpf_map__fd(k->skel->maps.weft_verdicts);
 		k->fd_state = bpf_map__fd(k->skel->maps.weft_state);
 		k->has_tcx = probe_tcx(bpf_program__fd(k->skel->progs.weft_guard));

@@ -338,7 +338,28 @@ int kern_origdst_any(struct kern *k, const struct weft_origdst_key *key, struct 
 
 int kern_own_mark_any(struct kern *k, int sock_fd)
 {
-	uint32_t one = 1;
+	uint32_t kind = WEFT_OWN;
 
-	return bpf_map_update_elem(k->fd_own, &sock_fd, &one, BPF_ANY);
+	return bpf_map_update_elem(k->fd_own, &sock_fd, &kind, BPF_ANY);
+}
+
+int kern_asks_mark_any(struct kern *k, int sock_fd)
+{
+	uint32_t kind = WEFT_OWN_ASKS;
+
+	return bpf_map_update_elem(k->fd_own, &sock_fd, &kind, BPF_ANY);
+}
+
+int kern_dns_any(struct kern *k, const struct weft_dns_key *key, struct weft_addr *ret)
+{
+	return bpf_map_lookup_elem(k->fd_dns, key, ret);
+}
+
+void kern_dns_forget(struct kern *k, uint64_t cookie)
+{
+	struct weft_dns_key key = { .cookie = cookie };
+
+	for (key.v6 = 0; key.v6 <= 1; key.v6++)
+		for (key.n = 1; key.n <= WEFT_DNS_MAX; key.n++)
+			bpf_map_delete_elem(k->fd_dns, &key);
 }

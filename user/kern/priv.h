@@ -35,7 +35,8 @@ struct kern {
 	enum uplink_mode uplink_mode;
 	struct xdp_program *xdp;
 	bool xdp_dispatcher;
-	int fd_origdst, fd_own, fd_verdicts, fd_state; /* of the skeleton, for the _any calls */
+	int fd_origdst, fd_own, fd_dns, fd_verdicts,
+		fd_state; /* of the skeleton, for the _any calls */
 };
 
 /* pins.c: makes and locks the folder of pins, mounts a bpffs if there is none. Fills pin_root,

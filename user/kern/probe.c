@@ -144,6 +144,8 @@ static void on_cgroup(struct probing *p)
 {
 	const struct bpf_program *progs[] = { p->k.skel->progs.weft_connect4,
 					      p->k.skel->progs.weft_getpeer4,
+					      p->k.skel->progs.weft_sendmsg4,
+					      p->k.skel->progs.weft_recvmsg4,
 					      p->k.skel->progs.weft_sockops };
 	_close_ int fd = -1;
 	char path[256];
