@@ -50,12 +50,13 @@ static int on_nameserver(void *arg, const struct weft_dns_key *key, struct weft_
 	return 0;
 }
 
-static int on_mark(void *arg, int fd, bool stream)
+static int on_mark(void *arg, int fd, bool tcp, bool rules)
 {
 	struct world *t = arg;
 
 	(void)fd;
-	(*(stream ? &t->marked_tcp : &t->marked_udp))++;
+	(void)rules;
+	(*(tcp ? &t->marked_tcp : &t->marked_udp))++;
 	return 0;
 }
 

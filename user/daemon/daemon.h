@@ -11,12 +11,15 @@
 
 #include "weft/event.h"
 #include "conn/conn.h"
+#include "dns/dns.h"
 #include "daemon/istiod.h"
 #include "daemon/opts.h"
 #include "feed/file.h"
 #include "io/loop.h"
 
 struct access_log;
+struct dnscount;
+struct dns_worker;
 struct ctl;
 struct drops;
 struct feed_file;
@@ -37,6 +40,7 @@ struct worker {
 	bool started;
 	struct loop *loop;
 	struct conn_worker *conns;
+	struct dns_worker *names;
 };
 
 /* A question to a worker that is under way. */
@@ -75,6 +79,8 @@ struct daemon {
 	struct ctl *ctl;
 	struct pages *pages;
 	struct conn_shared shared;
+	struct dns_shared names;
+	struct dnscount *dnscount;
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
 	uint64_t enforce_ns; /* until all live connections had felt the last change */
@@ -100,6 +106,10 @@ void workers_cut(void *arg, struct conn_local *l);
 void workers_recheck_begin(struct daemon *d, struct workers_call *ret);
 void workers_recheck_trust(struct daemon *d);
 void workers_recheck_end(struct daemon *d, struct workers_call *c);
+/* dns.c: names */
+void names_prepare(struct daemon *d);
+int names_listen(void *arg, struct conn_local *l, const int *fd, bool rules);
+void names_unlisten(void *arg, struct conn_local *l);
 /* events.c: what the kernel tells */
 void on_kernel_event(void *arg, const struct weft_event *e);
 /* views.c: answers on the control socket */

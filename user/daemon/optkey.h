@@ -54,6 +54,18 @@ static inline bool optkey_is_text(const struct optkey *k)
 	       k->kind == KEY_PEM;
 }
 
+/* optcheck.c: -EINVAL with the sentence. */
+int optcheck_uplink(const char *text, struct errbuf *err);
+int optcheck_run_dir(const char *text, struct errbuf *err);
+int optcheck_zds(const char *text, struct errbuf *err);
+int optcheck_cgroup(const char *text, struct errbuf *err);
+int optcheck_ca_crl(const char *text, struct errbuf *err);
+int optcheck_access_log(const char *text, struct errbuf *err);
+int optcheck_congestion(const char *text, struct errbuf *err);
+int optcheck_server(const char *text, struct errbuf *err);
+int optcheck_cluster(const char *text, struct errbuf *err);
+int optcheck_domain(const char *text, struct errbuf *err);
+
 /* Defaults that depend on the machine; malloc'ed, NULL when out of memory or when there is
  * none (cgroup, uplink) in the given text of /proc. */
 char *default_node(void);

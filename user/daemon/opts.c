@@ -7,17 +7,12 @@
 #include "daemon/opts.h"
 
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <net/if.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/vfs.h>
 
 #include "base/own.h"
 #include "codec/yaml.h"
 #include "daemon/optkey.h"
-#include "h2/grpc.h"
 #include "ident/ca.h"
 #include "io/tcp.h"
 
@@ -28,92 +23,18 @@ static const char *const same_node_words[] = { "direct", "mtls", NULL };
 static const char *const certificates_words[] = { "ca", "files", "istio", NULL };
 static const char *const aead_words[] = { "auto", "ipsec-mb", "openssl", NULL };
 static const char *const confine_words[] = { "on", "off", NULL };
+/* As istio says it, too: of each pair the second is off. */
+static const char *const dns_words[] = { "on", "off", "true", "false", NULL };
 static const char *const format_words[] = { "text", "json", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", NULL };
 _Static_assert(ARRAY_LEN(guard_words) == OPTS_GUARD_MAX + 1, "name every guard");
 _Static_assert(ARRAY_LEN(same_node_words) == OPTS_SAME_NODE_MAX + 1, "name every mode");
 _Static_assert(ARRAY_LEN(certificates_words) == OPTS_CERTS_MAX + 1, "name every source");
 _Static_assert(ARRAY_LEN(aead_words) == OPTS_AEAD_MAX + 1, "name every engine");
+_Static_assert(ARRAY_LEN(dns_words) == OPTS_DNS_MAX + 1, "name every word");
 _Static_assert(ARRAY_LEN(confine_words) == OPTS_CONFINE_MAX + 1, "name both");
 _Static_assert(ARRAY_LEN(format_words) == OPTS_FORMAT_MAX + 1, "name every format");
 _Static_assert(ARRAY_LEN(level_words) == LOG_LEVEL_MAX + 1, "name every level");
-
-static int check_uplink(const char *text, struct errbuf *err)
-{
-	if (strlen(text) >= IFNAMSIZ || strchr(text, '/') || strchr(text, ' '))
-		return errbuf_set(err, -EINVAL, "\"%s\" is no name of an interface", text);
-	return 0;
-}
-
-static int check_run_dir(const char *text, struct errbuf *err)
-{
-	size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/weftd.sock");
-
-	if (strlen(text) > max)
-		return errbuf_set(err, -EINVAL,
-				  "\"%s\" is longer than %zu characters, the path of "
-				  "the control socket in it would not fit",
-				  text, max);
-	return 0;
-}
-
-static int check_zds(const char *text, struct errbuf *err)
-{
-	if (text[0] && text[0] != '/')
-		return errbuf_set(err, -EINVAL, "\"%s\" is not an absolute path", text);
-	if (strlen(text) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		return errbuf_set(err, -EINVAL, "\"%s\" is too long for the path of a socket", text);
-	return 0;
-}
-
-static int check_cgroup(const char *text, struct errbuf *err)
-{
-	struct statfs fs;
-	struct stat st;
-
-	if (stat(text, &st) < 0)
-		return errbuf_set(err, -EINVAL, "\"%s\": %s", text, strerror(errno));
-	if (!S_ISDIR(st.st_mode) || statfs(text, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
-		return errbuf_set(err, -EINVAL, "\"%s\" is not a folder of a cgroup2 mount", text);
-	return 0;
-}
-
-static int check_ca_crl(const char *text, struct errbuf *err)
-{
-	if (text[0] == '\0' || text[0] == '/')
-		return 0;
-	return errbuf_set(err, -EINVAL, "\"%s\" is not an absolute path", text);
-}
-
-static int check_access_log(const char *text, struct errbuf *err)
-{
-	if (strcmp(text, "-") == 0 || strcmp(text, "off") == 0 || text[0] == '/')
-		return 0;
-	return errbuf_set(err, -EINVAL, "\"%s\" is not -, off or an absolute path", text);
-}
-
-static int check_congestion(const char *text, struct errbuf *err)
-{
-	if (strlen(text) > 15 || text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-")] != '\0')
-		return errbuf_set(err, -EINVAL, "\"%s\" is no name of a congestion control", text);
-	return 0;
-}
-
-static int check_server(const char *text, struct errbuf *err)
-{
-	struct grpc_server server;
-
-	return text[0] ? grpc_server_parse(text, OPTS_ISTIOD_PORT, err, &server) : 0;
-}
-
-/* It becomes a header of HTTP. */
-static int check_cluster(const char *text, struct errbuf *err)
-{
-	for (const char *c = text; *c; c++)
-		if ((unsigned char)*c >= 0x7f)
-			return errbuf_set(err, -EINVAL, "\"%s\" is not plain ASCII", text);
-	return 0;
-}
 
 #define AT(member) .at = offsetof(struct opts, member)
 
@@ -123,14 +44,14 @@ static const struct optkey keys[] = {
 	  .help = "name of this node in the mesh; default: host name" },
 	{ "mesh_file", KEY_TEXT, AT(mesh_file), .def = "/etc/weft/mesh.yaml",
 	  .help = "workloads, services, policies; not read when xds_address is set" },
-	{ "xds_address", KEY_TEXT_OR_NONE, AT(xds_address), .def = "", .check = check_server,
+	{ "xds_address", KEY_TEXT_OR_NONE, AT(xds_address), .def = "", .check = optcheck_server,
 	  .env = { "XDS_ADDRESS" },
 	  .help = "istiod, host:port: the mesh comes from there; empty: from mesh_file" },
 	{ "xds_root_ca", KEY_PEM, AT(xds_root_ca), .def = OPTS_ISTIO_ROOT,
 	  .env = { "XDS_ROOT_CA" }, .help = "PEM file, PEM text or SYSTEM, to check istiod against" },
 	{ "xds_alt_hostname", KEY_TEXT_OR_NONE, AT(xds_alt_hostname), .def = "",
 	  .env = { "ALT_XDS_HOSTNAME" }, .help = "another name istiod's certificate may have" },
-	{ "ca_address", KEY_TEXT_OR_NONE, AT(ca_address), .def = "", .check = check_server,
+	{ "ca_address", KEY_TEXT_OR_NONE, AT(ca_address), .def = "", .check = optcheck_server,
 	  .env = { "CA_ADDRESS" },
 	  .help = "with certificates: istio, host:port; empty: xds_address" },
 	{ "ca_root_ca", KEY_PEM, AT(ca_root_ca), .def = OPTS_ISTIO_ROOT, .env = { "CA_ROOT_CA" },
@@ -152,17 +73,17 @@ static const struct optkey keys[] = {
 	  .env = { "SERVICE_ACCOUNT" }, .help = "of that pod" },
 	{ "instance_ip", KEY_TEXT_OR_NONE, AT(instance_ip), .def = "", .env = { "INSTANCE_IP" },
 	  .help = "of that pod" },
-	{ "run_dir", KEY_PATH, AT(run_dir), .def = "/run/weft", .check = check_run_dir,
+	{ "run_dir", KEY_PATH, AT(run_dir), .def = "/run/weft", .check = optcheck_run_dir,
 	  .help = "control socket and enrolment state" },
-	{ "zds", KEY_TEXT_OR_NONE, AT(zds), .def = "", .check = check_zds, .env = { "INPOD_UDS" },
+	{ "zds", KEY_TEXT_OR_NONE, AT(zds), .def = "", .check = optcheck_zds, .env = { "INPOD_UDS" },
 	  .help = "socket of istio-cni's node agent, whose pods are served; empty: none" },
 	{ "pin_dir", KEY_PATH, AT(pin_dir),
 	  .help = "pinned programs and maps; default: /sys/fs/bpf/weft/NODE" },
-	{ "cgroup", KEY_PATH, AT(cgroup), .check = check_cgroup,
+	{ "cgroup", KEY_PATH, AT(cgroup), .check = optcheck_cgroup,
 	  .help = "where the connect hooks are attached; default: the cgroup2 mount" },
 	{ "workers", KEY_NUMBER, AT(workers), .min = 1, .max = 256,
 	  .help = "relay threads; default: number of CPUs" },
-	{ "uplink", KEY_TEXT, AT(uplink), .check = check_uplink,
+	{ "uplink", KEY_TEXT, AT(uplink), .check = optcheck_uplink,
 	  .help = "guarded interface, or none; default: that of the default route" },
 	{ "uplink_guard", KEY_WORD, AT(uplink_guard), .def = "auto", .words = guard_words,
 	  .help = "how packets that claim a local pod's address are dropped" },
@@ -175,21 +96,27 @@ static const struct optkey keys[] = {
 		  "default: istio with xds_address, else ca" },
 	{ "certificates_dir", KEY_TEXT, AT(certificates_dir), .def = "/etc/weft/ca",
 	  .help = "of the CA, or of the files" },
-	{ "ca_crl", KEY_TEXT_OR_NONE, AT(ca_crl), .def = "", .check = check_ca_crl,
+	{ "ca_crl", KEY_TEXT_OR_NONE, AT(ca_crl), .def = "", .check = optcheck_ca_crl,
 	  .help = "file of revocation lists (PEM or DER), read again on change; empty: none" },
 	{ "certificate_ttl", KEY_DURATION, AT(certificate_ttl_ns), .def = "24h",
 	  .min = 2, .max = 365 * DAY_S, .env = { "SECRET_TTL" },
 	  .help = "life of an issued certificate" },
 	{ "trust_domain", KEY_TEXT, AT(trust_domain), .def = "cluster.local",
 	  .check = ca_check_trust_domain, .env = { "TRUST_DOMAIN" }, .help = "of this mesh" },
-	{ "cluster", KEY_TEXT, AT(cluster), .def = "Kubernetes", .check = check_cluster,
+	{ "cluster", KEY_TEXT, AT(cluster), .def = "Kubernetes", .check = optcheck_cluster,
 	  .env = { "ISTIO_META_CLUSTER_ID", "CLUSTER_ID" },
 	  .help = "name of this one: for istiod, and for labels where the mesh file gives none" },
+	{ "dns", KEY_WORD, AT(dns), .def = "on", .words = dns_words,
+	  .env = { "ISTIO_META_DNS_CAPTURE" },
+	  .help = "weftd answers pods the names of the mesh's services" },
+	{ "cluster_domain", KEY_TEXT, AT(cluster_domain), .def = "cluster.local",
+	  .check = optcheck_domain, .env = { "CLUSTER_DOMAIN" },
+	  .help = "what names of services end with in this cluster" },
 	{ "metrics_port", KEY_PORT, AT(metrics_port), .def = "15020",
 	  .help = "/metrics and /stats/prometheus" },
 	{ "ready_port", KEY_PORT, AT(ready_port), .def = "15021", .help = "/healthz/ready" },
 	{ "admin_port", KEY_PORT, AT(admin_port), .def = "15000", .help = "on localhost" },
-	{ "access_log", KEY_TEXT, AT(access_log), .def = "-", .check = check_access_log,
+	{ "access_log", KEY_TEXT, AT(access_log), .def = "-", .check = optcheck_access_log,
 	  .help = "- (stderr), a path, or off" },
 	{ "access_log_format", KEY_WORD, AT(access_log_format), .def = "text",
 	  .words = format_words, .help = "of the access log" },
@@ -198,7 +125,7 @@ static const struct optkey keys[] = {
 	{ "log_level", KEY_WORD, AT(log_level), .def = "info", .words = level_words,
 	  .help = "of the log" },
 	{ "local_congestion", KEY_TEXT_OR_NONE, AT(local_congestion), .def = "reno",
-	  .check = check_congestion,
+	  .check = optcheck_congestion,
 	  .help = "congestion control of legs that stay on the node; empty: the system's" },
 	{ "aead", KEY_WORD, AT(aead), .def = "auto", .words = aead_words,
 	  .help = "what seals and opens TLS records; auto: the fastest that is there" },

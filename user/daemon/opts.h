@@ -24,9 +24,11 @@ enum opts_same_node { OPTS_DIRECT, OPTS_MTLS, OPTS_SAME_NODE_MAX };
 enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_ISTIO, OPTS_CERTS_MAX };
 enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEAD_MAX };
 enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
+/* An odd value is off. */
+enum opts_dns { OPTS_DNS_ON, OPTS_DNS_OFF, OPTS_DNS_TRUE, OPTS_DNS_FALSE, OPTS_DNS_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 42
+#define OPTS_KEYS 44
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -43,6 +45,7 @@ struct opts {
 	char *ca_crl; /* absolute path, or "": no revocation lists */
 	char *trust_domain;
 	char *cluster;
+	char *cluster_domain; /* lower case, without dots around it */
 	char *access_log; /* "-", "off" or a path */
 	char *local_congestion; /* "": the system's */
 	char *xds_address; /* "": the mesh file */
@@ -59,6 +62,7 @@ struct opts {
 	uint32_t certificates; /* enum opts_certificates */
 	uint32_t aead; /* enum opts_aead */
 	uint32_t confine; /* enum opts_confine */
+	uint32_t dns; /* enum opts_dns */
 	uint32_t access_log_format, log_format; /* enum opts_format */
 	uint32_t log_level; /* enum log_level */
 	uint64_t certificate_ttl_ns;

@@ -15,6 +15,7 @@
 #include "kern/kern.h"
 #include "pod/pods.h"
 #include "report/access.h"
+#include "report/dnscount.h"
 #include "report/metric.h"
 #include "version.h"
 
@@ -367,6 +368,7 @@ void daemon_metrics(void *arg, struct prom *w)
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		worker_call(&d->worker[i], count_open, open);
 	metrics_write(d->metrics, w, kernel_fill, &f);
+	dnscount_write(d->dnscount, w);
 	write_connections(&f, w, open);
 	write_kernel(d, w);
 	family(w, "weft_map_entries", PROM_GAUGE, "used entries of a map");

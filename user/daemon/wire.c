@@ -31,6 +31,7 @@
 #include "pod/pods.h"
 #include "pod/zds_link.h"
 #include "report/access.h"
+#include "report/dnscount.h"
 #include "report/drops.h"
 #include "report/metric.h"
 #include "tls/aead.h"
@@ -175,6 +176,8 @@ static int start_reports(struct daemon *d, struct errbuf *err)
 	int r = metrics_new(&d->metrics);
 
 	if (r == 0)
+		r = dnscount_new(&d->dnscount);
+	if (r == 0)
 		r = drops_new(&d->drops);
 	if (r == 0 && strcmp(d->opts.access_log, "off") != 0)
 		r = access_open(d->opts.access_log, d->opts.access_log_format == OPTS_JSON, err,
@@ -198,6 +201,9 @@ static int start_pods(struct daemon *d)
 		.on_listen = workers_listen,
 		.zds = d->opts.zds[0],
 		.on_unlisten = workers_unlisten,
+		.dns = d->opts.dns % 2 == OPTS_DNS_ON,
+		.on_dns = names_listen,
+		.on_dns_end = names_unlisten,
 		.on_cut = workers_cut,
 		.on_change = on_pods_change,
 		.arg = d,
@@ -257,6 +263,7 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;
 	d->shared.tunnel_ping_ns = d->opts.tunnel_ping_ns;
 	d->shared.keepalive_s = (uint32_t)(d->opts.keepalive_ns / NS_PER_S);
+	names_prepare(d);
 	d->feed_defaults = (struct feed_defaults){ d->opts.trust_domain, d->opts.cluster };
 	d->n_workers = d->opts.workers < WORKERS_MAX ? d->opts.workers : WORKERS_MAX;
 	r = workers_start(d);
@@ -290,6 +297,7 @@ void daemon_stop(struct daemon *d)
 	timer_cancel(&d->drain);
 	kern_close(&d->kern);
 	drops_free(&d->drops);
+	dnscount_free(&d->dnscount);
 	metrics_free(&d->metrics);
 	model_free(&d->model);
 }

@@ -33,6 +33,8 @@ int workers_start(struct daemon *d)
 		if (r == 0)
 			r = conn_worker_new(w->loop, &d->shared, i, &w->conns);
 		if (r == 0)
+			r = dns_worker_new(w->loop, &d->names, &w->names);
+		if (r == 0)
 			r = -pthread_create(&w->thread, NULL, worker_main, w);
 		if (r < 0)
 			return log_err(r, "cannot start %s", name);
@@ -189,6 +191,7 @@ static void do_quiesce(struct worker *w, void *arg)
 static void do_end(struct worker *w, void *arg)
 {
 	(void)arg;
+	dns_worker_free(&w->names);
 	conn_worker_free(&w->conns);
 }
 

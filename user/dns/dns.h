@@ -30,8 +30,8 @@ struct dns_shared {
 	const char *domain; /* of the cluster */
 	/* The nameserver that a pod means by n (weft/dns.h); -ENOENT: none. */
 	int (*nameserver)(void *arg, const struct weft_dns_key *key, struct weft_ep *ret);
-	/* Before a socket asks a nameserver: hooks are to leave it alone. stream: of a TCP one. */
-	int (*mark)(void *arg, int fd, bool stream);
+	/* Before a socket asks a nameserver: it is not to be led to weftd. rules: see dns_pod_opts. */
+	int (*mark)(void *arg, int fd, bool tcp, bool rules);
 	void *arg;
 };
 
@@ -42,6 +42,7 @@ struct dns_pod_opts {
 	uint64_t cookie;
 	int netns_fd; /* duplicated */
 	bool v6; /* has an IPv6 address */
+	bool rules; /* not the hooks lead questions to weftd, but the rules of istio-cni */
 	int fd[DNS_SOCKETS]; /* of the pod's netns, not owned, -1: none */
 };
 

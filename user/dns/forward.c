@@ -91,7 +91,7 @@ static int mark(int fd, void *arg)
 {
 	const struct query *q = arg;
 
-	return q->p->w->sh->mark(q->p->w->sh->arg, fd, false);
+	return q->p->w->sh->mark(q->p->w->sh->arg, fd, false, q->p->o.rules);
 }
 
 static int query_send(struct query *q, struct str msg)

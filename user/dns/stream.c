@@ -224,9 +224,9 @@ static void on_up(void *arg, uint32_t events)
 
 static int mark(int fd, void *arg)
 {
-	const struct dns_shared *sh = ((struct stream *)arg)->p->w->sh;
+	const struct dns_pod *p = ((struct stream *)arg)->p;
 
-	return sh->mark(sh->arg, fd, true);
+	return p->w->sh->mark(p->w->sh->arg, fd, true, p->o.rules);
 }
 
 static void up_open(struct stream *s)

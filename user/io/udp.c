@@ -49,6 +49,8 @@ int udp_listen(const struct udp_opts *o, bool v6, uint16_t port)
 		return TAKE_FD(fd);
 	/* The other family has a socket of its own. */
 	r = v6 ? set_one(fd, SOL_IPV6, IPV6_V6ONLY) : set_one(fd, SOL_IP, IP_PKTINFO);
+	if (r == 0 && o->reuse_port)
+		r = set_one(fd, SOL_SOCKET, SO_REUSEPORT);
 	if (r == 0 && v6)
 		r = set_one(fd, SOL_IPV6, IPV6_RECVPKTINFO);
 	if (r == 0)

@@ -13,6 +13,7 @@
 
 struct udp_opts {
 	int netns_fd; /* -1: this namespace */
+	bool reuse_port; /* SO_REUSEPORT: beside other processes of the same user */
 	/* Called on the socket before bind(2) or connect(2); may be NULL. */
 	int (*prepare)(int fd, void *arg);
 	void *prepare_arg;

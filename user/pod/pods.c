@@ -64,6 +64,8 @@ static void pod_free(struct pod *pod)
 {
 	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 		own_close(&pod->fd[i]);
+	for (size_t i = 0; i < ARRAY_LEN(pod->dns_fd); i++)
+		own_close(&pod->dns_fd[i]);
 	free(pod->netns_path);
 	free(pod->wanted);
 	free(pod->zds_uid);
@@ -99,6 +101,9 @@ void pods_undo(struct pods *p, struct pod *pod)
 	/* Outbound first: from here on the pod is like any other that is not enrolled. */
 	if (pod->in_map && !closed)
 		kern_pod_del(p->o.kern, pod->local->cookie);
+	pod_dns_close(p, pod);
+	if (pod->in_map && !closed)
+		kern_dns_forget(p->o.kern, pod->local->cookie);
 	if (pod->guarded && !closed)
 		kern_guard_detach(p->o.kern, pod->veth_ifindex);
 	if (pod->attached && !closed)
@@ -214,6 +219,7 @@ static int enrol_steps(struct pods *p, struct pod *pod, struct errbuf *err)
 	if (r < 0)
 		return r;
 	serve(p, pod);
+	pod_dns_open(p, pod);
 	r = steer_inbound(p, pod, err);
 	if (r < 0)
 		return r;
@@ -267,6 +273,8 @@ static struct pod *pod_new(struct pods *p, const struct pod_ask *ask, int fd)
 	pod->since_s = clock_wall_s();
 	for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 		pod->fd[i] = -1;
+	for (size_t i = 0; i < ARRAY_LEN(pod->dns_fd); i++)
+		pod->dns_fd[i] = -1;
 	if (!l->ns || !l->name || !l->service_account || !l->identity || !pod->netns_path ||
 	    (ask->zds_uid[0] && !pod->zds_uid)) {
 		pod_free(pod);
@@ -502,6 +510,8 @@ void pods_quiesce(struct pods *p)
 	list_for_each(n, &p->all) {
 		struct pod *pod = list_entry(n, struct pod, node);
 
+		/* Its questions go to its nameserver from here on. */
+		pod_dns_close(p, pod);
 		for (size_t i = 0; i < ARRAY_LEN(pod->fd); i++)
 			own_close(&pod->fd[i]);
 	}

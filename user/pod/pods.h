@@ -12,6 +12,7 @@
 #include "base/errbuf.h"
 #include "base/list.h"
 #include "conn/conn.h"
+#include "dns/dns.h"
 #include "model/snap.h"
 
 struct ident_store;
@@ -35,6 +36,9 @@ struct pods_opts {
 	void (*on_unlisten)(void *arg, struct conn_local *l);
 	/* The pod is gone: connections of it end now. */
 	void (*on_cut)(void *arg, struct conn_local *l);
+	bool dns; /* the two below are called: for names, sockets by enum dns_socket, -1 none */
+	int (*on_dns)(void *arg, struct conn_local *l, const int *fd, bool rules);
+	void (*on_dns_end)(void *arg, struct conn_local *l); /* nothing uses them any more */
 	void (*on_change)(void *arg); /* the set of enrolled workloads changed */
 	void *arg;
 };
@@ -47,6 +51,7 @@ struct pod {
 	char *netns_path; /* "": it came as a descriptor, by ZDS */
 	char *zds_uid;   /* the Kubernetes pod's, of one that came by ZDS; else NULL */
 	int fd[CONN_LISTEN_MAX]; /* -1: does not listen for it */
+	int dns_fd[DNS_SOCKETS]; /* all -1: names are none of ours */
 	uint32_t veth_ifindex;
 	uint32_t workload; /* id, 0: the mesh file does not know it */
 	char *wanted;	   /* identity asked from ident/, NULL none */

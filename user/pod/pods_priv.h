@@ -21,6 +21,10 @@ struct pods {
 	size_t n_closed;
 };
 
+/* dns.c. Quiet where names are off. */
+void pod_dns_open(struct pods *p, struct pod *pod);
+void pod_dns_close(struct pods *p, struct pod *pod);
+
 /* NULL: not enrolled. */
 struct pod *pods_find(const struct pods *p, const char *ns, const char *name);
 bool pods_same_netns(const struct pod *pod, int fd);
