@@ -19,7 +19,7 @@ build_packages=(gcc libc6-dev make pkg-config git clang-19 llvm-19 clang-format-
 	libjansson-dev libyaml-dev liburcu-dev libmnl-dev libmicrohttpd-dev libcap-ng-dev
 	libcmocka-dev iproute2 procps curl)
 test_packages=(wrk iperf3 redis-server redis-tools nginx-light prometheus tcpdump nghttp2-client
-	socat netcat-openbsd jq python3 python3-pip openssl shellcheck)
+	socat netcat-openbsd dnsmasq-base bind9-dnsutils jq python3 python3-pip openssl shellcheck)
 x86_packages=(libipsec-mb-dev)
 vm_packages=(qemu-system-x86 kmod cpio)
 services=(redis-server nginx prometheus iperf3)

@@ -8,7 +8,7 @@
 command -v bpftool >/dev/null || skip "no bpftool"
 
 PROGRAMS="weft_connect4 weft_connect6 weft_getpeer4 weft_getpeer6 weft_guard weft_sklookup \
-weft_sockops"
+weft_sockops weft_sendmsg4 weft_sendmsg6 weft_recvmsg4 weft_recvmsg6"
 
 telemetry_up
 
