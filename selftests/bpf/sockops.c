@@ -315,6 +315,32 @@ static void the_end_is_an_event_with_all_that_an_access_log_says(void **state)
 
 /* ---- reap ---- */
 
+/* The kernel looks such a connection up as if a packet of it had come, and finds the listener. */
+static void destroying_a_connection_that_has_ended_leaves_the_listener(void **state)
+{
+	struct env *e = *state;
+	struct pair p = direct(e);
+	const struct weft_tuple t = tuple_of(p.c, "10.9.0.2", 80);
+	char c;
+
+	assert_int_equal(kern_destroy(e->b, &t, 1), 0);
+	assert_int_equal(recv(p.s, &c, 1, 0), -1);
+	assert_int_equal(errno, ECONNABORTED);
+	close(p.s);
+	close(p.c);
+	for (int i = 0; i < 2; i++) {
+		/* twice: it is gone, as one that ended by itself a moment ago */
+		assert_int_equal(kern_destroy(e->b, &t, 1), 0);
+		p.c = dial(e->a, "10.9.0.2", 80);
+		assert_true(p.c >= 0);
+		p.s = accept_one(p.l);
+		assert_true(p.s >= 0);
+		close(p.c);
+		close(p.s);
+	}
+	close(p.l);
+}
+
 static void reaping_destroys_what_is_denied_now_and_nothing_else(void **state)
 {
 	struct env *e = *state;
@@ -451,6 +477,7 @@ int main(void)
 		T(an_end_is_counted_once_with_its_reason),
 		T(a_live_connection_is_recorded_once_by_its_client),
 		T(the_end_is_an_event_with_all_that_an_access_log_says),
+		T(destroying_a_connection_that_has_ended_leaves_the_listener),
 		T(reaping_destroys_what_is_denied_now_and_nothing_else),
 	};
 	const struct CMUnitTest small[] = {

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -41,30 +42,60 @@ static void id_of(const struct weft_reaped *row, bool v4, struct inet_diag_socki
 	id->idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 }
 
-/* 0 also if it has ended by itself meanwhile. */
-static int sock_destroy(struct mnl_socket *nl, const struct weft_reaped *row)
+/* Sends it and gives the answer to fn (or only waits for it); 0 or -errno. */
+static int diag_ask(struct mnl_socket *nl, uint16_t type, const struct inet_diag_req_v2 *req,
+		    mnl_cb_t fn, void *arg)
 {
 	_Alignas(8) char buf[8192];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct inet_diag_req_v2 *req = mnl_nlmsg_put_extra_header(nlh, sizeof(*req));
-	const bool v4 = ip_is_v4(&row->tuple.src);
 	ssize_t n;
 
-	nlh->nlmsg_type = SOCK_DESTROY;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK;
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = fn ? NLM_F_REQUEST : NLM_F_REQUEST | NLM_F_ACK;
 	nlh->nlmsg_seq = 1;
-	req->sdiag_family = v4 ? AF_INET : AF_INET6;
-	req->sdiag_protocol = IPPROTO_TCP;
-	req->idiag_states = UINT32_MAX;
-	id_of(row, v4, &req->id);
+	memcpy(mnl_nlmsg_put_extra_header(nlh, sizeof(*req)), req, sizeof(*req));
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) < 0)
 		return -errno;
 	n = mnl_socket_recvfrom(nl, buf, sizeof(buf));
 	if (n < 0)
 		return -errno;
-	if (mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), NULL, NULL) >= 0)
-		return 0;
-	return errno == ENOENT ? 0 : -errno;
+	return mnl_cb_run(buf, (size_t)n, 1, mnl_socket_get_portid(nl), fn, arg) < 0 ? -errno : 0;
+}
+
+static int on_found(const struct nlmsghdr *nlh, void *arg)
+{
+	struct inet_diag_req_v2 *req = arg;
+	const struct inet_diag_msg *m = mnl_nlmsg_get_payload(nlh);
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*m) || m->idiag_state == TCP_LISTEN) {
+		errno = ENOENT;
+		return MNL_CB_ERROR;
+	}
+	req->id.idiag_cookie[0] = m->id.idiag_cookie[0];
+	req->id.idiag_cookie[1] = m->id.idiag_cookie[1];
+	return MNL_CB_STOP;
+}
+
+/*
+ * 0 also if it has ended by itself meanwhile. The kernel looks a connection up as if a packet of it
+ * had come: where it is no more, it finds the listener, and would destroy that. So it is first asked
+ * what there is, and then to destroy this very socket.
+ */
+static int sock_destroy(struct mnl_socket *nl, const struct weft_reaped *row)
+{
+	const bool v4 = ip_is_v4(&row->tuple.src);
+	struct inet_diag_req_v2 req = {
+		.sdiag_family = v4 ? AF_INET : AF_INET6,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = UINT32_MAX,
+	};
+	int r;
+
+	id_of(row, v4, &req.id);
+	r = diag_ask(nl, SOCK_DIAG_BY_FAMILY, &req, on_found, &req);
+	if (r == 0)
+		r = diag_ask(nl, SOCK_DESTROY, &req, NULL, NULL);
+	return r == -ENOENT || r == -ESTALE ? 0 : r;
 }
 
 static int destroy_all(const struct rows *rows)
