@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Builds istiod, istioctl and kube-apiserver from the Go module registry, by package name, into
+# Builds istiod, istioctl, istio-cni and kube-apiserver from the Go module registry, by package name, into
 # $WEFT_INTEROP/istiod/bin: once, outside of the tree, with a word at each step. About ten minutes on two CPUs,
 # 3 GB of downloads and caches. Ends with 4 where it cannot be done.
 set -u -o pipefail
@@ -24,7 +24,7 @@ step() {
 	"$@" >"$work/log" 2>&1 || skip "$*: $(tail -n 1 "$work/log"); all of it is in $work/log"
 }
 
-[[ -r $out/version && $(<"$out/version") == "$wanted" ]] && exit 0
+[[ -x $out/install-cni && -r $out/version && $(<"$out/version") == "$wanted" ]] && exit 0
 command -v go >/dev/null || skip "no go to build istiod with"
 mkdir -p "$work/bin" || skip "cannot make $work"
 cd "$work" || exit 1
@@ -40,7 +40,8 @@ mod=$(jq -r .GoMod log) || skip "no go.mod of kubernetes"
 	echo "require k8s.io/kubernetes v$KUBERNETES"
 	echo "require istio.io/istio $ISTIO"
 } >>go.mod
-for package in k8s.io/kubernetes/cmd/kube-apiserver istio.io/istio/pilot/cmd/pilot-discovery istio.io/istio/istioctl/cmd/istioctl; do
+for package in k8s.io/kubernetes/cmd/kube-apiserver istio.io/istio/pilot/cmd/pilot-discovery \
+	istio.io/istio/istioctl/cmd/istioctl istio.io/istio/cni/cmd/install-cni; do
 	step nice go build -p 2 -ldflags "-s -w" -o bin/ "$package"
 done
 istio=$(go list -m -f '{{.Dir}}' istio.io/istio) gateway=$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)

@@ -12,6 +12,8 @@
 #   istiod_start [NAME=VALUE]... istiod, more of its environment
 #   istiod_stop [SIGNAL]
 #   kube_join NODE               that node's weftd takes mesh and certificates from istiod from now on
+#   cni_start NODE [NAME=VALUE]...   istio-cni's node agent there; its sockets are in $kube_dir/NODE
+#   cni_add NODE NS POD IP       tells the agent of a new pod, as its CNI plugin does
 #   soon WHAT CMD...             wait until CMD succeeds, and say how long that took
 
 : "${peers_tmp:?}"
@@ -25,8 +27,8 @@ command -v etcd >/dev/null || skip "no etcd (Debian package etcd-server)"
 
 istiod_end() {
 	local code=$? log
-	for log in "$kube_dir"/etcd "$kube_dir"/apiserver "$kube_dir"/istiod; do
-		((code == 1)) && [[ -s $log ]] || continue
+	for log in "$kube_dir"/{etcd,apiserver,istiod} "$kube_dir"/cni-*; do
+		((code == 1)) && [[ -s $log && -f $log ]] || continue
 		echo "--- last lines of ${log##*/}" >&2
 		tail -n 8 "$log" >&2
 	done
@@ -62,7 +64,7 @@ kube_put() {
 kube_tls() {
 	mkdir -p "$kube_dir/work"
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=kube-apiserver \
-		-addext "subjectAltName=IP:127.0.0.1,DNS:localhost" -keyout "$kube_dir/tls.key" -out "$kube_dir/tls.crt" 2>/dev/null &&
+		-addext "subjectAltName=IP:127.0.0.1,IP:$istiod_ip" -keyout "$kube_dir/tls.key" -out "$kube_dir/tls.crt" 2>/dev/null &&
 		openssl ecparam -name prime256v1 -genkey -noout -out "$kube_dir/sa.key" &&
 		openssl ec -in "$kube_dir/sa.key" -pubout -out "$kube_dir/sa.pub" 2>/dev/null || fail "openssl"
 	echo "lab,admin,admin,system:masters" >"$kube_dir/tokens"
@@ -71,7 +73,7 @@ kube_tls() {
 		kind: Config
 		current-context: lab
 		contexts: [{name: lab, context: {cluster: lab, user: lab}}]
-		clusters: [{name: lab, cluster: {server: "https://127.0.0.1:6443", certificate-authority: $kube_dir/tls.crt}}]
+		clusters: [{name: lab, cluster: {server: "https://$istiod_ip:6443", certificate-authority: $kube_dir/tls.crt}}]
 		users: [{name: lab, user: {token: lab}}]
 	END
 }
@@ -107,7 +109,7 @@ kube_up() {
 	kube_tls
 	fabric etcd etcd --data-dir "$kube_dir/work/etcd" --unsafe-no-fsync --listen-client-urls http://127.0.0.1:2379 \
 		--advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380
-	fabric apiserver "$istiod_bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379 --bind-address 127.0.0.1 --advertise-address "$istiod_ip" \
+	fabric apiserver "$istiod_bin/kube-apiserver" --etcd-servers http://127.0.0.1:2379 --bind-address 0.0.0.0 --advertise-address "$istiod_ip" \
 		--secure-port 6443 --tls-cert-file "$kube_dir/tls.crt" --tls-private-key-file "$kube_dir/tls.key" \
 		--service-account-issuer https://kubernetes.default.svc --service-account-key-file "$kube_dir/sa.pub" \
 		--service-account-signing-key-file "$kube_dir/sa.key" --service-cluster-ip-range 10.96.0.0/16 \
@@ -196,6 +198,53 @@ kube_join() {
 	END
 	sed -i '/^certificates:/d' "$LAB_DIR/$1/weftd.yaml"
 	expect_ok lab start "$1"
+}
+
+# The agent wants to install its plugin into folders of a host: it gets a root of its own, over the real one.
+cni_root() {
+	local dir=$1 name
+	mkdir -p "$dir/root" "$dir/net.d" &&
+		mount -t tmpfs tmpfs "$dir/root" &&
+		mkdir "$dir/root/upper" "$dir/root/work" "$dir/root/merged" &&
+		mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/root/upper,workdir=$dir/root/work" "$dir/root/merged" || return
+	for name in sys dev tmp; do
+		mount --rbind "/$name" "$dir/root/merged/$name" || return
+	done
+	cd "$dir/root/merged" || return
+	mkdir -p host/var/run/netns opt/cni/bin host/opt/cni/bin host/proc run/secrets/kubernetes.io/serviceaccount &&
+		mount --rbind /run/netns host/var/run/netns && mount -t proc proc proc && mount --bind proc host/proc || return
+	echo lab >run/secrets/kubernetes.io/serviceaccount/token
+	echo istio-system >run/secrets/kubernetes.io/serviceaccount/namespace
+}
+
+cni_ready() {
+	[[ -S $kube_dir/$1/ztunnel.sock ]]
+}
+
+cni_start() {
+	local node=$1 dir=$kube_dir/$1
+	shift
+	mkdir -p "$dir/net.d" "$dir/run"
+	echo '{"cniVersion": "0.4.0", "name": "lab", "plugins": [{"type": "lab"}]}' >"$dir/net.d/10-lab.conflist"
+	cp "$kube_dir/tls.crt" "$dir/ca.crt"
+	export -f cni_root
+	"$WEFT" lab --name "$LAB" exec "@$node" -- unshare -m -p --fork --kill-child bash -c 'cni_root "$1" && shift && exec chroot . "$@"' - "$dir" \
+		/usr/bin/env KUBECONFIG="$kube_dir/config" NODE_NAME="$node" KUBERNETES_NODE_NAME="$node" POD_NAMESPACE=istio-system \
+		POD_NAME="istio-cni-$node" KUBERNETES_SERVICE_HOST="$istiod_ip" KUBERNETES_SERVICE_PORT=6443 SKIP_TLS_VERIFY=true \
+		AMBIENT_ENABLED=true AMBIENT_IPV6=true REPAIR_ENABLED=false CNI_AGENT_RUN_DIR="$dir/run" MOUNTED_CNI_NET_DIR="$dir/net.d" \
+		ZTUNNEL_UDS_ADDRESS="$dir/ztunnel.sock" CNI_NETWORK_CONFIG='{"type": "istio-cni"}' \
+		AMBIENT_ENABLEMENT_SELECTOR='[{"podSelector": {"matchLabels": {"istio.io/dataplane-mode": "ambient"}}}]' \
+		"$@" "$istiod_bin/install-cni" --log_output_level=default:info >"$kube_dir/cni-$node" 2>&1 </dev/null &
+	background+=($!)
+	disown
+	wait_for 60 cni_ready "$node"
+}
+
+cni_add() {
+	local netns="/var/run/netns/$LAB-$2-$3"
+	curl -sS -m 20 --fail-with-body --unix-socket "$kube_dir/$1/run/pluginevent.sock" http://agent/cmdadd --data-binary @- <<-END
+		{"Netns": "$netns", "PodName": "$3", "PodNamespace": "$2", "IPs": [{"Address": {"IP": "$4", "Mask": "/////w=="}}]}
+	END
 }
 
 soon() {
