@@ -134,7 +134,7 @@ def ask(address, tcp):
             got, peer = s.recvfrom(65535)
             assert peer[0] == address and peer[1] == 53, f"the answer is from {peer}"
         want = answer(msg, 65535)
-        assert got == want, f"asked {msg.hex()}\nwant {want.hex()}\ngot {got.hex()}"
+        assert got == want, f"asked {msg.hex()}\nwant {want.hex()[:99]}\ngot {got.hex()[:99]}"
         say(msg.hex())
 
 
@@ -189,7 +189,8 @@ def spoof(address):
         forged = right[:-4] + b"EVIL"
         other.sendto(forged, peer)
         s.sendto(bytes([forged[0] ^ 1]) + forged[1:], peer)
-        s.sendto(forged[:13] + bytes([forged[13] ^ 1]) + forged[14:], peer)
+        if right[5]:  # without a question there is none to be another one
+            s.sendto(forged[:13] + bytes([forged[13] ^ 1]) + forged[14:], peer)
         s.sendto(forged[:2] + bytes([forged[2] & 0x7f]) + forged[3:], peer)
         s.sendto(right, peer)
         say("answered", peer[0])
