@@ -81,6 +81,7 @@ struct daemon {
 	struct conn_shared shared;
 	struct dns_shared names;
 	struct dnscount *dnscount;
+	struct weft_ep own_nameserver; /* port 0: none */
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
 	uint64_t enforce_ns; /* until all live connections had felt the last change */

@@ -3,10 +3,12 @@
  * names are one worker's work. */
 #define LOG_SCOPE "dns"
 #include <errno.h>
+#include <stdio.h>
 #include <sys/socket.h>
 
 #include "weft/abi.h"
 #include "base/log.h"
+#include "base/own.h"
 #include "daemon/daemon.h"
 #include "kern/kern.h"
 
@@ -17,8 +19,15 @@ static int on_nameserver(void *arg, const struct weft_dns_key *key, struct weft_
 {
 	struct daemon *d = arg;
 	struct weft_addr a;
-	int r = kern_dns_any(d->kern, key, &a);
+	int r;
 
+	if (!key->n) {
+		if (!d->own_nameserver.port)
+			return -ENOENT;
+		*ret = d->own_nameserver;
+		return 0;
+	}
+	r = kern_dns_any(d->kern, key, &a);
 	if (r < 0)
 		return r;
 	*ret = (struct weft_ep){ .addr = a, .port = NAMESERVER_PORT };
@@ -37,8 +46,26 @@ static int on_mark(void *arg, int fd, bool tcp, bool rules)
 	return tcp && !rules ? kern_asks_mark_any(d->kern, fd) : kern_own_mark_any(d->kern, fd);
 }
 
+/* The first one of resolv.conf. */
+static void own_nameserver_read(struct daemon *d)
+{
+	_fclose_ FILE *f = fopen("/etc/resolv.conf", "re");
+	char line[512], word[64];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		struct weft_ep ep = { .port = NAMESERVER_PORT };
+
+		if (sscanf(line, " nameserver %63s", word) != 1 ||
+		    ip_parse(str_of(word), &ep.addr) < 0)
+			continue;
+		d->own_nameserver = ep;
+		return;
+	}
+}
+
 void names_prepare(struct daemon *d)
 {
+	own_nameserver_read(d);
 	d->names = (struct dns_shared){ .model = d->model,
 					.count = d->dnscount,
 					.domain = d->opts.cluster_domain,

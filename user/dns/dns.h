@@ -28,7 +28,8 @@ struct dns_shared {
 	struct model *model;
 	struct dnscount *count;
 	const char *domain; /* of the cluster */
-	/* The nameserver that a pod means by n (weft/dns.h); -ENOENT: none. */
+	/* The nameserver that a pod means by n (weft/dns.h), or with n 0 one of this node's own; -ENOENT:
+	 * none. */
 	int (*nameserver)(void *arg, const struct weft_dns_key *key, struct weft_ep *ret);
 	/* Before a socket asks a nameserver: it is not to be led to weftd. rules: see dns_pod_opts. */
 	int (*mark)(void *arg, int fd, bool tcp, bool rules);

@@ -98,7 +98,7 @@ static int query_send(struct query *q, struct str msg)
 {
 	const struct udp_opts o = { .netns_fd = q->p->o.netns_fd, .prepare = mark, .prepare_arg = q };
 	struct weft_ep server;
-	int r = dns_pod_server(q->p, &q->asked, &server);
+	int r = dns_pod_server(q->p, &q->asked, &q->client, &server);
 
 	if (r < 0)
 		return r;

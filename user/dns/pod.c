@@ -34,7 +34,7 @@ static void on_query(struct dns_pod *p, enum dns_socket via, const struct udp_pa
 	size_t n;
 	int r;
 
-	if (from->ifindex != LOOPBACK_IFINDEX || !weft_dns_n(&from->to, via == DNS_UDP6) || from->cut)
+	if (from->ifindex != LOOPBACK_IFINDEX || !dns_pod_is_asked(p, &from->to) || from->cut)
 		return;
 	n = dns_serve(p, msg, false, w->out, DNS_ANSWER_UDP_MAX, &s);
 	if (n) {
@@ -97,6 +97,7 @@ static void pod_free(struct dns_pod *p)
 	dns_streams_drop(p);
 	list_del(&p->node);
 	own_close(&p->o.netns_fd);
+	own_close(&p->conntrack_fd);
 	free((char *)(uintptr_t)p->o.ns);
 	free((char *)(uintptr_t)p->o.name);
 	free(p);
@@ -112,6 +113,7 @@ int dns_pod_start(struct dns_worker *w, const struct dns_pod_opts *o)
 		return -ENOMEM;
 	p->w = w;
 	p->o = *o;
+	p->conntrack_fd = -1;
 	list_init(&p->node);
 	list_init(&p->queries);
 	list_init(&p->streams);

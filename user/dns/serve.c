@@ -67,25 +67,3 @@ size_t dns_serve(struct dns_pod *p, struct str msg, bool tcp, uint8_t *buf, size
 		cap = q.udp_size;
 	return dnsmsg_answer(buf, cap, msg, &q, &a);
 }
-
-int dns_pod_server(struct dns_pod *p, const struct weft_addr *asked, struct weft_ep *ret)
-{
-	bool v6 = !ip_is_v4(asked);
-	struct weft_dns_key key = { .cookie = p->o.cookie, .n = weft_dns_n(asked, v6), .v6 = v6 };
-	struct weft_ep *known;
-	int r;
-
-	if (!key.n)
-		return -ENOENT;
-	known = &p->server[v6][key.n];
-	if (!known->port) {
-		struct weft_ep ep;
-
-		r = p->w->sh->nameserver(p->w->sh->arg, &key, &ep);
-		if (r < 0)
-			return r;
-		*known = ep;
-	}
-	*ret = *known;
-	return 0;
-}

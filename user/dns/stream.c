@@ -408,12 +408,11 @@ static void stream_run(struct stream *s)
 void dns_stream_new(struct dns_pod *p, int fd)
 {
 	_close_ int own = fd;
-	struct weft_ep local, peer;
+	struct weft_ep local;
 	struct stream *s;
 
 	/* As with datagrams: only what is dialled inside of the pod. */
-	if (tcp_local(fd, &local) < 0 || tcp_peer(fd, &peer) < 0 ||
-	    !weft_dns_n(&local.addr, !ip_is_v4(&local.addr)))
+	if (tcp_local(fd, &local) < 0 || !dns_pod_is_asked(p, &local.addr))
 		return;
 	if (p->n_streams >= DNS_STREAMS_MAX)
 		stream_free(list_first(&p->streams, struct stream, node));
@@ -422,7 +421,7 @@ void dns_stream_new(struct dns_pod *p, int fd)
 		return;
 	s->p = p;
 	s->fd = s->up = -1;
-	s->has_server = dns_pod_server(p, &local.addr, &s->server) == 0;
+	s->has_server = dns_pod_stream_server(p, &local.addr, fd, &s->server) == 0;
 	list_add_tail(&p->streams, &s->node);
 	p->n_streams++;
 	if (watch_add(p->w->loop, &s->watch, fd, EPOLLIN, on_client, s) < 0) {
