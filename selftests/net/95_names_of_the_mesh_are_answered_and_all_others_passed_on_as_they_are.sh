@@ -111,3 +111,17 @@ expect_eq "$(count upstream_failures_total '')" 0 "failures"
 [[ $(count upstream_request_duration_seconds_count 'request_query_type="SRV",request_protocol="tcp"') -ge 2 ]] ||
 	fail "upstream_request_duration_seconds"
 expect_eq "$(event node1 dns_direct)" 0 "questions that weftd did not get"
+
+# told beforehand
+known() { # NAME POD JQ
+	local out
+	out=$(weft_json node1 dns "$1" --pod "$2")
+	jq -e "$3" <<<"$out" >/dev/null || fail "weft dns $1 --pod $2: $out"
+}
+known Web. default/client ".answered_by == \"weftd\" and .a == [\"$web4\"] and .aaaa == [\"$web6\"] and .capture == \"hooks\""
+known web.default bank/other ".service == \"default/web.default.svc.cluster.local\" and .ttl_s == 30"
+known x.wild.test bank/other ".wildcard and (.nameservers | index(\"$NS4\"))"
+known web bank/other '.answered_by == "nameserver" and .service == "" and .a == []'
+expect_ok weft_on node1 dns web --pod default/client
+expect_fail weft_on node1 dns www.example.test --pod default/client
+expect_fail weft_on node1 dns web --pod default/nobody

@@ -62,6 +62,7 @@ int cmd_workloads(const struct cli *c);
 int cmd_services(const struct cli *c);
 int cmd_policies(const struct cli *c);
 int cmd_why(const struct cli *c);
+int cmd_dns(const struct cli *c);
 int cmd_policy_test(const struct cli *c);
 int cmd_connections(const struct cli *c);
 int cmd_drops(const struct cli *c);

@@ -111,6 +111,7 @@ void workers_recheck_end(struct daemon *d, struct workers_call *c);
 void names_prepare(struct daemon *d);
 int names_listen(void *arg, struct conn_local *l, const int *fd, bool rules);
 void names_unlisten(void *arg, struct conn_local *l);
+json_t *on_dns(void *arg, const json_t *req, struct errbuf *err); /* of the control socket */
 /* events.c: what the kernel tells */
 void on_kernel_event(void *arg, const struct weft_event *e);
 /* views.c: answers on the control socket */

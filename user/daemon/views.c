@@ -422,6 +422,7 @@ int views_register(struct daemon *d)
 		{ "reload", on_reload },
 		{ "stop", on_stop },
 		{ "why", on_why },
+		{ "dns", on_dns },
 		{ "maps.check", on_maps_check },
 	};
 
