@@ -220,6 +220,14 @@ static void weftd_itself_and_other_ports_are_left_alone(void **state)
 	got_at(server);
 	ask(fd, SERVER4, 5353);
 	got_at(other);
+	/* weftd's port elsewhere is any port. */
+	_close_ int far = server_udp(e, e->x, false, WEFT_PORT_DNS);
+	struct udp_packet p;
+
+	ask(fd, SERVER4, WEFT_PORT_DNS);
+	p = got_at(far);
+	assert_int_equal(udp_send(far, "a", 1, &p.from, &p.to), 0);
+	expect_answer_from(fd, SERVER4, WEFT_PORT_DNS);
 	assert_true(nothing_at(four) && nothing_at(six));
 }
 
@@ -259,6 +267,9 @@ static void what_the_pod_can_answer_itself_is_its_own_affair(void **state)
 	_close_ int server = server_udp(e, e->a, false, 53), server6 = server_udp(e, e->a, true, 53);
 	_close_ int fd = client(e, e->a, SERVER4), fd6 = client(e, e->a, SERVER6);
 	_close_ int tied = client(e, e->a, SERVER4), outside = server_udp(e, e->x, false, 53);
+	const struct sockaddr_in group = { .sin_family = AF_INET,
+					   .sin_port = htons(53),
+					   .sin_addr.s_addr = htonl(0xe0000001) };
 
 	ask(fd, "127.0.0.1", 53);
 	got_at(server);
@@ -266,6 +277,8 @@ static void what_the_pod_can_answer_itself_is_its_own_affair(void **state)
 	got_at(server);
 	ask(fd6, "fd09::1", 53);
 	got_at(server6);
+	/* A group of machines is no nameserver; there need not even be a way to it. */
+	sendto(fd, "q", 1, 0, (struct sockaddr *)&group, sizeof(group));
 	/* By a certain interface: loopback is not behind it. */
 	assert_int_equal(setsockopt(tied, SOL_SOCKET, SO_BINDTODEVICE, "eth0", 5), 0);
 	ask(tied, SERVER4, 53);
