@@ -16,6 +16,7 @@ pods:
   - {name: web-2, node: node2, labels: {app: web}, command: exec $PEER serve 9000}
   - {name: client, node: node1}
   - {name: other, namespace: bank, node: node1}
+  - {name: names, node: node2, command: exec dnsmasq -k -h -R -C /dev/null -p 53 --address=/in.example.test/192.0.2.9}
 services:
   - {name: web, ports: {80: 9000}, selector: {app: web}}
   - {name: direct, ports: {9000: 9000}, selector: {app: web}, headless: true}
@@ -24,6 +25,10 @@ services:
   - {name: any, ports: {80: 9000}, selector: {app: web}, mesh: {hostname: "*.wild.test"}}
 EOF
 nameserver
+
+tunnels() {
+	metric node2 'istio_tcp_connections_opened_total{reporter="destination",connection_security_policy="mutual_tls",destination_workload="names"}'
+}
 
 vip() { # SERVICE, 4 or 6
 	pod client getent "ahostsv$2" "$1" | awk '{ print $1; exit }'
@@ -81,6 +86,15 @@ for server in "$NS4" "$NS6"; do
 	[[ $line == *"Truncated, retrying in TCP"*"ANSWER: 1"* ]] || fail "its retry @$server: $line"
 done
 nameserver_end
+
+# a nameserver that is in the mesh: over TCP it is reached as the pod reaches anybody there, by a tunnel
+wait_for 5 ask client "@$(ip_of names)" in.example.test
+before=$(tunnels)
+for family in 4 6; do
+	expect_eq "$(short client +tcp "@$(ip_of names $family)" in.example.test)" 192.0.2.9 "a nameserver in the mesh"
+	expect_eq "$(short client +tcp "@$(ip_of names $family)" web)" "$web4" "a name of the mesh, asked there"
+done
+(($(tunnels) - before == 2)) || fail "connections in tunnels: $(tunnels), $before before"
 
 # byte for byte: what the client says it sent is what the nameserver says it got, and the client compares
 # each answer itself

@@ -62,11 +62,15 @@ direct=$(event node1 dns_direct 2>/dev/null) # no weftd, no answer: 0
 expect_eq "${direct:-0}" 0 "questions that went around weftd"
 foreign "after kill -9"
 expect_foreign client web "a name that only weftd knows"
+# of a pod that goes away meanwhile nothing is left
+gone=(01 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00)
+expect_ok bpftool map update pinned "$(pins node1)/weft_dns" key hex "${gone[@]}" value hex "${gone[@]}"
 # it is told, and so opens another one
 held_says 2 error=ConnectionRefusedError
 lab start node1 >/dev/null
 wait_for 5 own
 foreign "with weftd again"
+expect_fail bpftool map lookup pinned "$(pins node1)/weft_dns" key hex "${gone[@]}"
 # the address that it was given stands for the same nameserver
 held_says 3 rcode=0
 
@@ -83,6 +87,7 @@ done
 
 # out of the mesh and in again
 unenrol node1 client
+map_is_empty node1 weft_dns || fail "nameservers of a pod that has left"
 foreign "not in the mesh"
 expect_foreign client web "a name of the mesh, outside of it"
 enrol node1 client

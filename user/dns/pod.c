@@ -18,6 +18,7 @@
 #include "io/tcp.h"
 
 #define BATCH 64
+#define PAUSE_NS (100 * NS_PER_MS)
 #define LOOPBACK_IFINDEX 1u /* of lo, in every namespace */
 
 static void reply(struct dns_pod *p, enum dns_socket via, const struct udp_packet *to, size_t n)
@@ -75,6 +76,16 @@ static void on_udp6(void *arg, uint32_t events)
 	on_udp(arg, DNS_UDP6);
 }
 
+static void on_tcp(void *arg, uint32_t events);
+
+static void on_pause_over(void *arg)
+{
+	struct dns_pod *p = arg;
+
+	if (watch_add(p->w->loop, &p->watch[DNS_TCP], p->o.fd[DNS_TCP], EPOLLIN, on_tcp, p) < 0)
+		timer_set(p->w->loop, &p->pause, PAUSE_NS, on_pause_over, p);
+}
+
 static void on_tcp(void *arg, uint32_t events)
 {
 	struct dns_pod *p = arg;
@@ -83,9 +94,18 @@ static void on_tcp(void *arg, uint32_t events)
 	for (int i = 0; i < BATCH; i++) {
 		int fd = accept4(p->o.fd[DNS_TCP], NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0)
+		if (fd >= 0) {
+			dns_stream_new(p, fd);
+			continue;
+		}
+		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return;
-		dns_stream_new(p, fd);
+		/* Out of descriptors or memory: new connections wait in the backlog. */
+		log_warn("pod %s/%s: accept of a question: %s, trying again in 100 ms", p->o.ns,
+			 p->o.name, log_strerror(-errno));
+		watch_del(&p->watch[DNS_TCP]);
+		timer_set(p->w->loop, &p->pause, PAUSE_NS, on_pause_over, p);
+		return;
 	}
 }
 
@@ -93,6 +113,7 @@ static void pod_free(struct dns_pod *p)
 {
 	for (int i = 0; i < DNS_SOCKETS; i++)
 		watch_del(&p->watch[i]);
+	timer_cancel(&p->pause);
 	dns_queries_drop(p);
 	dns_streams_drop(p);
 	list_del(&p->node);

@@ -21,6 +21,7 @@ struct dns_pod {
 	struct dns_worker *w;
 	struct dns_pod_opts o; /* texts and netns_fd owned */
 	struct watch watch[DNS_SOCKETS];
+	struct timer pause; /* of accepting */
 	struct list queries, streams; /* streams: the one that was silent for longest first */
 	size_t n_queries, n_streams;
 	struct weft_ep server[2][WEFT_DNS_MAX + 1]; /* by v6 and n; port 0: not asked for yet */

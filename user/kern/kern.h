@@ -122,6 +122,7 @@ int kern_asks_mark_any(struct kern *k, int sock_fd);
 /* The nameserver that a pod means by an address (weft/dns.h). -ENOENT: none. */
 int kern_dns_any(struct kern *k, const struct weft_dns_key *key, struct weft_addr *ret);
 void kern_dns_forget(struct kern *k, uint64_t cookie); /* the pod has left */
+void kern_dns_sweep(struct kern *k); /* what belongs to no pod in weft_pods */
 
 /* Counters. */
 void kern_totals_each(struct kern *k,

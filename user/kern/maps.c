@@ -355,6 +355,23 @@ int kern_dns_any(struct kern *k, const struct weft_dns_key *key, struct weft_add
 	return bpf_map_lookup_elem(k->fd_dns, key, ret);
 }
 
+void kern_dns_sweep(struct kern *k)
+{
+	struct weft_dns_key key, next, *prev = NULL;
+	struct weft_pod pod;
+	bool stale = false;
+
+	while (bpf_map_get_next_key(k->fd_dns, prev, &next) == 0) {
+		if (stale)
+			bpf_map_delete_elem(k->fd_dns, &key);
+		key = next;
+		prev = &key;
+		stale = bpf_map_lookup_elem(MAP_FD(k, weft_pods), &key.cookie, &pod) < 0;
+	}
+	if (stale)
+		bpf_map_delete_elem(k->fd_dns, &key);
+}
+
 void kern_dns_forget(struct kern *k, uint64_t cookie)
 {
 	struct weft_dns_key key = { .cookie = cookie };

@@ -115,6 +115,7 @@ void pods_look(struct pods *p)
 		kern_pod_del(p->o.kern, st->cookie[i]);
 		kern_lookup_detach(p->o.kern, st->cookie[i]);
 	}
+	kern_dns_sweep(p->o.kern);
 	/* The links of a closed pod are what keeps it closed. */
 	if (!p->n_closed)
 		kern_pod_links_sweep(p->o.kern);
