@@ -10,6 +10,7 @@ connection or request: closed, reset, goaway:CODE, rst:CODE, status:N, open (it 
 refused (the TLS handshake failed).
 """
 import os
+import random
 import resource
 import signal
 import socket
@@ -317,6 +318,58 @@ def case_abandon(n):
         s = tcp()
         s.sendall(hello[:(i % 5) * 100])
         s.close()
+
+
+def case_silent(n):
+    """N connections that shake hands and then say nothing, half a preface, or half of a first frame."""
+    n = int(n)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (n + 100, n + 100))
+    c, all_s = context(), []
+    for i in range(n):
+        try:
+            s = c.wrap_socket(tcp())
+            s.sendall((b"", PREFACE[:12], PREFACE + b"\0\0")[i % 3])
+            all_s.append(s)
+        except OSError:
+            pass
+    print(f"standing {len(all_s)}", flush=True)
+    ends = [tls_end(s, 20) for s in all_s]
+    print("ended", len(ends) - ends.count("open"), "open", ends.count("open"))
+
+
+def tls_end(s, timeout):
+    s.settimeout(timeout)
+    try:
+        while s.recv(65536):
+            pass
+        return "closed"
+    except TimeoutError:
+        return "open"
+    except OSError:
+        return "reset"
+
+
+def case_syn_flood(seconds):
+    """SYNs from addresses that nobody has, as fast as they go; prints how many."""
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    dst = socket.inet_aton(Target.host)
+    end, n, rnd = time.monotonic() + float(seconds), 0, random.Random(1)
+    while time.monotonic() < end:
+        src = struct.pack("!I", 0xc6120000 | rnd.getrandbits(16))  # 198.18.0.0/16
+        tcp_head = struct.pack("!HHIIBBHHH", rnd.randrange(1024, 65536), Target.port,
+                               rnd.getrandbits(32), 0, 5 << 4, 2, 65535, 0, 0)
+        pseudo = src + dst + struct.pack("!HH", socket.IPPROTO_TCP, len(tcp_head))
+        total = sum(struct.unpack("!16H", pseudo + tcp_head))
+        while total >> 16:
+            total = (total & 0xffff) + (total >> 16)
+        tcp_head = tcp_head[:16] + struct.pack("!H", ~total & 0xffff) + tcp_head[18:]
+        ip_head = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0, 64, socket.IPPROTO_TCP, 0) + src + dst
+        try:
+            raw.sendto(ip_head + tcp_head, (Target.host, 0))
+            n += 1
+        except OSError:
+            pass
+    print(n)
 
 
 # ---- HTTP/2 that is none ---------------------------------------------------------------------

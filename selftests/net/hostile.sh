@@ -4,7 +4,7 @@
 #
 #   node1: server (port 9000)      node2: client; attacker (not enrolled)
 #
-#   hostile_up               that lab, a first honest connection, certificates issued
+#   hostile_up               that lab (with $hostile_weftd as keys of weftd.yaml), a first honest connection, certificates issued
 #   issue NAME URI [CA]      $tmp/NAME.pem, $tmp/NAME.key signed by $CA.pem (node2's intermediate)
 #   attack CASE ARGUMENT...  h2raw.py against the server with the certificate of NAME=$as (client)
 #   remember                 what weftd has now; done by hostile_up
@@ -86,6 +86,7 @@ harmless() {
 hostile_up() {
 	lab_up - <<-END
 		nodes: [node1, node2]
+		weftd: ${hostile_weftd:-{\}}
 		pods:
 		  - {name: server, node: node1, labels: {app: server}, command: exec $PEER serve 9000}
 		  - {name: neighbour, node: node1, command: exec $PEER serve 9000}

@@ -219,6 +219,40 @@ static void an_answer_after_early_bytes_comes_without_more_of_them(void **state)
 	loop_run(w->loop);
 }
 
+struct quiet {
+	struct world *w;
+	uint64_t until_ns;
+	bool asked;
+};
+
+static void stop_when_asked(void *arg)
+{
+	struct quiet *q = arg;
+
+	list_for_each(n, &q->w->client->conns)
+		q->asked |= list_entry(n, struct hbone, node)->last_ping_ns != 0;
+	if (q->asked || clock_mono_ns() > q->until_ns)
+		loop_stop_any(q->w->loop);
+	else
+		timer_set(q->w->loop, &q->w->tick, NS_PER_MS, stop_when_asked, q);
+}
+
+/* With the handshake's deadline as the first tick, short spans ended whoever was quiet, unasked. */
+static void a_quiet_peer_is_asked_from_the_first_span_on(void **state)
+{
+	struct world *w = *state;
+	struct quiet q = { .w = w, .until_ns = clock_mono_ns() + 5 * NS_PER_S };
+
+	w->client->ping_ns = 20 * NS_PER_MS;
+	pair_new(w, SERVER, 100, 100);
+	stop_when_asked(&q);
+	loop_run(w->loop);
+	assert_true(q.asked);
+	apps_start(w->pair[0]);
+	loop_run(w->loop);
+	apps_join(w);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -229,6 +263,7 @@ int main(void)
 		T(a_stalled_connection_does_not_hold_up_its_neighbours),
 		T(a_peer_with_another_identity_is_refused),
 		T(a_refusal_by_policy_reaches_the_caller_and_keeps_the_tunnel),
+		T(a_quiet_peer_is_asked_from_the_first_span_on),
 		T(nobody_listening_is_a_failed_connect),
 		T(an_answer_after_early_bytes_comes_without_more_of_them),
 	};

@@ -197,7 +197,7 @@ static void cert_expiry(void *arg, const struct ident_row *row)
 }
 
 struct tunnel_sum {
-	double client, server, streams, revoked[2];
+	double client, server, streams, revoked[2], ended[2][WEFT_REASON_MAX];
 };
 
 static void sum_tunnels(struct worker *w, void *arg)
@@ -209,8 +209,31 @@ static void sum_tunnels(struct worker *w, void *arg)
 	sum->client += (double)ts.client_conns;
 	sum->server += (double)ts.server_conns;
 	sum->streams += (double)ts.streams;
-	sum->revoked[0] += (double)ts.revoked[0];
-	sum->revoked[1] += (double)ts.revoked[1];
+	for (int role = 0; role < 2; role++) {
+		sum->revoked[role] += (double)ts.revoked[role];
+		for (int r = 0; r < WEFT_REASON_MAX; r++)
+			sum->ended[role][r] += (double)ts.ended[role][r];
+	}
+}
+
+static void write_tunnels(struct prom *w, const struct tunnel_sum *t)
+{
+	family(w, "weft_tunnels", PROM_GAUGE, "HBONE connections");
+	sample(w, "weft_tunnels", PROM_GAUGE, "role", "client", t->client);
+	sample(w, "weft_tunnels", PROM_GAUGE, "role", "server", t->server);
+	one(w, "weft_tunnel_streams", PROM_GAUGE, "connections inside the tunnels", t->streams);
+	family(w, "weft_tunnels_ended", PROM_COUNTER,
+	       "HBONE connections that ended, in their handshake or later, by why");
+	for (int role = 0; role < 2; role++) {
+		for (int r = 0; r < WEFT_REASON_MAX; r++) {
+			if (!t->ended[role][r])
+				continue;
+			prom_begin(w, "weft_tunnels_ended", PROM_COUNTER);
+			prom_label(w, "role", role ? "server" : "client");
+			prom_label(w, "reason", reason_label[r]);
+			prom_f64(w, t->ended[role][r]);
+		}
+	}
 }
 
 static void write_loops(struct daemon *d, struct prom *w)
@@ -327,10 +350,7 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	for (uint32_t i = 0; i < d->n_workers; i++)
 		worker_call(&d->worker[i], sum_tunnels, &t);
 	one(w, "weft_pods", PROM_GAUGE, "enrolled pods", pods);
-	family(w, "weft_tunnels", PROM_GAUGE, "HBONE connections");
-	sample(w, "weft_tunnels", PROM_GAUGE, "role", "client", t.client);
-	sample(w, "weft_tunnels", PROM_GAUGE, "role", "server", t.server);
-	one(w, "weft_tunnel_streams", PROM_GAUGE, "connections inside the tunnels", t.streams);
+	write_tunnels(w, &t);
 	write_revocation(d, w, &t);
 	family(w, "weft_certificate_expiry_seconds", PROM_GAUGE, "until the certificate ends");
 	ident_each(d->ident, cert_expiry, w);

@@ -65,6 +65,7 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	if (hb->phase == HBONE_CLOSED)
 		return;
 	hb->phase = HBONE_CLOSED;
+	t->stats.ended[hb->server][why]++;
 	log_debug("%s of %s, peer %s: closed: %s", hb->server ? "server" : "client",
 		  hb->own_uri ? hb->own_uri : "?", hb->peer_uri ? hb->peer_uri : "?",
 		  detail ? detail : "");
@@ -177,7 +178,8 @@ static void on_tick(void *arg)
 		hbone_close(hb, WEFT_REASON_TIMEOUT, "no TLS handshake within 10 s");
 		return;
 	}
-	if (now - hb->last_rx_ns > HBONE_DEAD * span) {
+	/* Silence is the peer's only if it was asked: weftd itself may have been held up. */
+	if (now - hb->last_rx_ns > HBONE_DEAD * span && hb->last_ping_ns > hb->last_rx_ns) {
 		hbone_close(hb, WEFT_REASON_TUNNEL_LOST, "the peer does not answer pings");
 		return;
 	}
@@ -194,9 +196,15 @@ static void on_tick(void *arg)
 	}
 	if (now - hb->last_rx_ns >= span) {
 		h2_conn_ping(&hb->h2, now);
+		hb->last_ping_ns = now;
 		hbone_flush_later(hb);
 	}
 	timer_set(hb->t->loop, &hb->timer, span, on_tick, hb);
+}
+
+void hbone_watch_peer(struct hbone *hb)
+{
+	timer_set(hb->t->loop, &hb->timer, hb->t->ping_ns, on_tick, hb);
 }
 
 /* Not at once: what both sides still say about the last stream is read before. */

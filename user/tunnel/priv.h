@@ -163,6 +163,8 @@ bool hbone_has_expired(const struct hbone *hb);
 /* No new streams, in either role; it ends with the last one. From inside h2, too. */
 void hbone_retire(struct hbone *hb);
 int hbone_start(struct hbone *hb); /* watch the socket and begin */
+/* The handshake is over: its deadline makes room for pings. */
+void hbone_watch_peer(struct hbone *hb);
 /* A used up connection has no streams any more: it ends soon. */
 void hbone_linger(struct hbone *hb);
 /* send.c */

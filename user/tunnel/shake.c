@@ -101,6 +101,7 @@ static int become_ready(struct hbone *hb)
 		return r;
 	hb->h2_ready = true;
 	hb->phase = HBONE_READY;
+	hbone_watch_peer(hb);
 	if (hb->server) {
 		hb->t->n_shaking--;
 		list_del(&hb->shaking);

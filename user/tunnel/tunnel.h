@@ -60,6 +60,7 @@ struct tunnel_stats {
 	size_t client_conns, server_conns, streams;
 	uint64_t revoked[2]; /* by our role (server is 1): refused or closed for their certificates */
 	uint64_t handshakes_ok, handshakes_failed, opened_conns;
+	uint64_t ended[2][WEFT_REASON_MAX]; /* connections, by our role likewise, at any stage */
 };
 void tunnel_stats(const struct tunnel *t, struct tunnel_stats *ret);
 
