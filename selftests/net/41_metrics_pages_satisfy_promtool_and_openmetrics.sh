@@ -88,10 +88,10 @@ expect_eq "$(answer -X POST $URL/metrics)" "405 text/plain; charset=utf-8"
 expect_eq "$(get -o /dev/null -D - -X DELETE $URL/metrics | tr -d '\r' |
 	sed -n 's/^Allow: //p')" "GET, HEAD" "Allow"
 
-# -- every documented family of the daemon is there, under its documented name; those of istiod
-# only with istiod
+# -- every documented family of the daemon is there, under its documented name; those of istiod and istio-cni
+# only with them
 doc=$(sed -n '/^## The daemon itself/,/^## /p' "$ROOT/docs/metrics.md" |
-	sed -n 's/^| `\([a-z_]*\)` .*/\1/p' | grep -v '^weft_xds_\|^istio_xds_' | sort)
+	sed -n 's/^| `\([a-z_]*\)` .*/\1/p' | grep -v '^weft_xds_\|^istio_xds_\|^weft_zds_' | sort)
 expect_eq "$(grep -o '^# TYPE weft_[a-z_]*' "$tmp/text" | cut -d' ' -f3 | sort)" "$doc" \
 	"families of docs/metrics.md"
 pid=$(weft_json node1 status | jq .pid)

@@ -92,6 +92,8 @@ background+=("$taken")
 taken() { pod busy ss -Htln 'sport = 15008' | grep -q .; }
 wait_for 10 taken
 [[ $(add busy) == *"cannot listen on port 15008"* ]] || fail "add of a pod whose port is taken"
+expect_eq "$(metric node1 weft_zds_connected) $(metric node1 weft_zds_pods_waiting) $(metric node1 weft_zds_refused_total)" \
+	"1 1 1" "metrics"
 zds_is node1 '.state == "synced" and .pending == 1 and .served == 1' || fail "$(weft_json node1 status | jq .zds)"
 ready "zds pods" || fail "ready with a pod that is not served"
 kill "$taken"

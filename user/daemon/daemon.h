@@ -30,6 +30,7 @@ struct metrics;
 struct model;
 struct pages;
 struct pods;
+struct prom;
 struct zds_link;
 
 #define WORKERS_MAX 64
@@ -128,6 +129,7 @@ json_t *on_maps_check(void *arg, const json_t *req, struct errbuf *err);
 int zds_start(struct daemon *d);
 const char *zds_pending(const struct daemon *d); /* NULL: nothing to wait for */
 void zds_view(const struct daemon *d, json_t *status);
+void zds_metrics(const struct daemon *d, struct prom *w);
 /* adminport.c: the pages of the HTTP ports */
 int adminport_start(struct daemon *d, struct errbuf *err);
 /* drain.c: stops the loop when relayed connections have ended, at the latest after opts.drain_ns.
@@ -140,5 +142,4 @@ void daemon_trim_later(struct daemon *d);
 /* pins.c: says when pins are gone, and makes them again where that can be */
 void daemon_pins_watch(struct daemon *d);
 /* prom.c */
-struct prom;
 void daemon_metrics(void *arg, struct prom *w);

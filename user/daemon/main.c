@@ -23,11 +23,14 @@
 #include "base/own.h"
 #include "daemon/confine.h"
 #include "daemon/daemon.h"
+#include "daemon/ztenv.h"
 #include "feed/file.h"
 #include "io/netns.h"
 #include "report/access.h"
 #include "tls/record.h"
 #include "version.h"
+
+extern char **environ;
 
 static void on_signal(void *arg, uint32_t events)
 {
@@ -117,6 +120,20 @@ static int run_dir_lock(const char *dir)
 	return TAKE_FD(fd);
 }
 
+/* Only in ztunnel's place: elsewhere such names mean nothing. */
+static void look_at_environment(const struct opts *o)
+{
+	struct ztenv_report r;
+
+	if (!o->zds[0] && !o->xds_address[0])
+		return;
+	ztenv_look(environ, opts_reads, &r);
+	if (r.other[0])
+		log_warn("environment: not as ztunnel does it: %s", r.other);
+	if (r.unknown[0])
+		log_warn("environment: not known: %s", r.unknown);
+}
+
 static int run(struct daemon *d)
 {
 	_close_ int lock = -1;
@@ -134,6 +151,7 @@ static int run(struct daemon *d)
 	if (lock < 0)
 		return 1;
 	raise_limits();
+	look_at_environment(&d->opts);
 	d->started_ns = clock_mono_ns();
 	r = loop_new(&d->loop, "control");
 	if (r == 0)

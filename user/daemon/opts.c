@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "codec/yaml.h"
 #include "daemon/optkey.h"
+#include "daemon/ztenv.h"
 #include "ident/ca.h"
 #include "io/tcp.h"
 
@@ -43,6 +44,7 @@ static const struct optkey keys[] = {
 	{ "node", KEY_TEXT, AT(node), .check = ca_check_node, .env = { "NODE_NAME" },
 	  .help = "name of this node in the mesh; default: host name" },
 	{ "mesh_file", KEY_TEXT, AT(mesh_file), .def = "/etc/weft/mesh.yaml",
+	  .env = { "LOCAL_XDS_PATH" },
 	  .help = "workloads, services, policies; not read when xds_address is set" },
 	{ "xds_address", KEY_TEXT_OR_NONE, AT(xds_address), .def = "", .check = optcheck_server,
 	  .env = { "XDS_ADDRESS" },
@@ -97,6 +99,7 @@ static const struct optkey keys[] = {
 	{ "certificates_dir", KEY_TEXT, AT(certificates_dir), .def = "/etc/weft/ca",
 	  .help = "of the CA, or of the files" },
 	{ "ca_crl", KEY_TEXT_OR_NONE, AT(ca_crl), .def = "", .check = optcheck_ca_crl,
+	  .env = { "CRL_PATH" },
 	  .help = "file of revocation lists (PEM or DER), read again on change; empty: none" },
 	{ "certificate_ttl", KEY_DURATION, AT(certificate_ttl_ns), .def = "24h",
 	  .min = 2, .max = 365 * DAY_S, .env = { "SECRET_TTL" },
@@ -134,7 +137,7 @@ static const struct optkey keys[] = {
 	{ "tunnel_ping", KEY_DURATION, AT(tunnel_ping_ns), .def = "10s", .min = 1, .max = DAY_S,
 	  .help = "a silent tunnel is pinged after this, and given up after three times this" },
 	{ "keepalive", KEY_DURATION, AT(keepalive_ns), .def = "3m", .min = 1,
-	  .max = TCP_KEEPALIVE_MAX_S,
+	  .max = TCP_KEEPALIVE_MAX_S, .env = { "KEEPALIVE_TIME" },
 	  .help = "a silent peer's TCP is probed after this, and given up after ten times this" },
 	{ "drain", KEY_DURATION, AT(drain_ns), .def = "5s", .max = DAY_S,
 	  .env = { "CONNECTION_TERMINATION_DEADLINE" },
@@ -257,7 +260,24 @@ static int read_variables(struct opts *o, size_t i, struct errbuf *err)
 	r = read_variable(o, i, name, err);
 	for (size_t k = 0; r == 0 && k < ARRAY_LEN(keys[i].env) && keys[i].env[k]; k++)
 		r = read_variable(o, i, keys[i].env[k], err);
+	if (r == 0) {
+		char text[ZTENV_TEXT_MAX];
+		const char *from;
+
+		r = ztenv_value(keys[i].name, text, &from, err);
+		if (r > 0)
+			r = set_from(o, i, str_of(text), from, err);
+	}
 	return r < 0 ? r : 0;
+}
+
+bool opts_reads(const char *name)
+{
+	for (size_t i = 0; i < OPTS_KEYS; i++)
+		for (size_t k = 0; k < ARRAY_LEN(keys[i].env) && keys[i].env[k]; k++)
+			if (strcmp(keys[i].env[k], name) == 0)
+				return true;
+	return false;
 }
 
 static int read_environment(struct opts *o, struct errbuf *err)

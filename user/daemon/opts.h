@@ -79,6 +79,8 @@ struct opts {
  * action is filled. */
 int opts_parse(int argc, char **argv, struct opts *ret, struct errbuf *err);
 void opts_fini(struct opts *o);
+/* Is this variable one of ztunnel's that a key reads as it is? */
+bool opts_reads(const char *name);
 /* The effective values as a weft.yaml, each with its source as a comment. */
 void opts_print(const struct opts *o, FILE *f);
 void opts_help(FILE *f);

@@ -360,6 +360,8 @@ static void write_daemon(struct daemon *d, struct prom *w)
 	    (double)mesh.rejected);
 	if (d->istiod.xds)
 		istiod_metrics(d, w);
+	if (d->opts.zds[0])
+		zds_metrics(d, w);
 	one(w, "weft_enforce_seconds", PROM_GAUGE,
 	    "until every live connection had felt the last change of mesh or pods",
 	    (double)d->enforce_ns / 1e9);

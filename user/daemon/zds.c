@@ -5,6 +5,7 @@
  * not known yet, and all it says would pass in plain text.
  */
 #include "admin/views.h"
+#include "codec/promtext.h"
 #include "daemon/daemon.h"
 #include "pod/pods.h"
 #include "pod/zds_link.h"
@@ -46,4 +47,25 @@ void zds_view(const struct daemon *d, json_t *status)
 			  "messages", (json_int_t)s.messages, "refused", (json_int_t)s.refused,
 			  "served", (json_int_t)s.counts.served, "pending",
 			  (json_int_t)s.counts.pending, "last_error", view_text(s.last_error)));
+}
+
+static void one(struct prom *w, const char *name, enum prom_type type, const char *help, uint64_t v)
+{
+	prom_family(w, name, type, help);
+	prom_begin(w, name, type);
+	prom_u64(w, v);
+}
+
+void zds_metrics(const struct daemon *d, struct prom *w)
+{
+	struct zds_status s = { 0 };
+
+	if (d->zds)
+		zds_link_status(d->zds, &s);
+	one(w, "weft_zds_connected", PROM_GAUGE, "1 when istio-cni has told of all its pods",
+	    s.state == ZDS_LINK_SYNCED);
+	one(w, "weft_zds_pods_waiting", PROM_GAUGE,
+	    "pods that istio-cni has told of and that cannot be served", s.counts.pending);
+	one(w, "weft_zds_refused", PROM_COUNTER,
+	    "messages of istio-cni that were answered with an error", s.refused);
 }
