@@ -86,7 +86,7 @@ struct daemon {
 	struct worker worker[WORKERS_MAX];
 	uint32_t n_workers;
 	uint64_t enforce_ns; /* until all live connections had felt the last change */
-	struct timer stats_off, trim, log_tick, pins, drain;
+	struct timer stats_off, trim, pods_later, log_tick, pins, drain;
 	struct errbuf pins_error; /* empty: they are where they belong */
 	uint64_t drain_until_ns;  /* 0: not ending in peace */
 	char uplink[64];
@@ -128,6 +128,8 @@ json_t *on_maps_check(void *arg, const json_t *req, struct errbuf *err);
 /* zds.c: after the first apply, if the option zds is set */
 int zds_start(struct daemon *d);
 const char *zds_pending(const struct daemon *d); /* NULL: nothing to wait for */
+/* Is it in the middle of a snapshot? */
+bool zds_is_telling(const struct daemon *d);
 void zds_view(const struct daemon *d, json_t *status);
 void zds_metrics(const struct daemon *d, struct prom *w);
 /* adminport.c: the pages of the HTTP ports */

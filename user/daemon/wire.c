@@ -91,12 +91,22 @@ static void take_effect(struct daemon *d)
 	mesh_verdicts(d->mesh, s);
 }
 
+static void on_pods_later(void *arg)
+{
+	take_effect(arg);
+}
+
 static void on_pods_change(void *arg)
 {
 	struct daemon *d = arg;
 
-	if (d->first_apply)
+	if (!d->first_apply)
+		return;
+	/* The pods of a snapshot come by the hundred, and are one change. */
+	if (!zds_is_telling(d))
 		take_effect(d);
+	else if (!timer_armed(&d->pods_later))
+		timer_set(d->loop, &d->pods_later, 500 * NS_PER_MS, on_pods_later, d);
 }
 
 static void on_mesh_apply(void *arg, const struct snap *s)
@@ -292,6 +302,7 @@ void daemon_stop(struct daemon *d)
 	istiod_fini(d);
 	timer_cancel(&d->stats_off);
 	timer_cancel(&d->trim);
+	timer_cancel(&d->pods_later);
 	timer_cancel(&d->pins);
 	timer_cancel(&d->log_tick);
 	timer_cancel(&d->drain);

@@ -19,6 +19,16 @@ int zds_start(struct daemon *d)
 	return zds_link_new(d->loop, d->opts.zds, &ops, &d->zds);
 }
 
+bool zds_is_telling(const struct daemon *d)
+{
+	struct zds_status s;
+
+	if (!d->zds)
+		return false;
+	zds_link_status(d->zds, &s);
+	return s.state == ZDS_LINK_SNAPSHOT;
+}
+
 const char *zds_pending(const struct daemon *d)
 {
 	struct zds_status s;
