@@ -19,24 +19,28 @@ static __always_inline int addr_same(const struct weft_addr *a, const struct wef
 __u32 weft_dns_number(__u64 cookie, const struct weft_addr *server)
 {
 	struct weft_dns_key key = { .cookie = cookie };
-	struct weft_addr *known;
+	struct weft_addr *known, own;
+	__u32 n;
 
 	if (!server)
 		return 0;
-	key.v6 = !addr_is_v4(server);
-	for (key.n = 1; key.n <= WEFT_DNS_MAX; key.n++) {
+	own = *server; /* Linux 6.1 takes a value for a map from the own stack only */
+	key.v6 = !addr_is_v4(&own);
+	/* In a variable of its own: in memory, Linux 6.1 does not see that it grows. */
+	for (n = 1; n <= WEFT_DNS_MAX; n++) {
+		key.n = n;
 		known = bpf_map_lookup_elem(&weft_dns, &key);
 		if (!known)
 			break;
-		if (addr_same(known, server))
-			return key.n;
+		if (addr_same(known, &own))
+			return n;
 	}
-	if (key.n > WEFT_DNS_MAX)
+	if (n > WEFT_DNS_MAX)
 		return 0;
 	/* Somebody else may be faster, with another one: then this question goes there directly. */
-	bpf_map_update_elem(&weft_dns, &key, server, BPF_NOEXIST);
+	bpf_map_update_elem(&weft_dns, &key, &own, BPF_NOEXIST);
 	known = bpf_map_lookup_elem(&weft_dns, &key);
-	return known && addr_same(known, server) ? key.n : 0;
+	return known && addr_same(known, &own) ? n : 0;
 }
 
 /* 1: *to is where the datagram really goes. */
