@@ -52,6 +52,24 @@ expect_eq "$(short outsider "@$NS4" www.example.test)" 192.0.2.7 "outside of the
 expect_foreign outsider web "a name of the mesh, outside of it"
 expect_eq "$(event node1 dns_captured)" "$before" "questions that weftd took"
 
+# ---- a pod in which somebody has the port asks its nameserver, until it is free
+unenrol node1 near
+"$WEFT" lab --name "$LAB" exec near -- nc -n -4 -u -l -p 15053 >/dev/null 2>&1 &
+names_pids+=($!)
+taken() {
+	[[ -n $(pod near ss -Hlnu sport = 15053) ]]
+}
+wait_for 5 taken
+enrol node1 near
+expect_foreign near web "with a port that is in use"
+kill "${names_pids[-1]}"
+wait "${names_pids[-1]}" 2>/dev/null
+unset "names_pids[-1]"
+answered() {
+	[[ $(short near "@$NS4" web) == 10.96.* ]]
+}
+wait_for 15 answered
+
 # ---- nobody there: the next nameserver of resolv.conf has its turn at once
 nameserver_end
 expect_eq "$(status client "@$NS4" www.example.test)" SERVFAIL "no nameserver"

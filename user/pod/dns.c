@@ -101,9 +101,14 @@ void pod_dns_open(struct pods *p, struct pod *pod)
 	r = sockets_open(p, pod);
 	if (r == 0)
 		r = p->o.on_dns(p->o.arg, l, pod->dns_fd, pod->zds_uid);
-	if (r == 0)
+	if (r == 0) {
+		pod->dns_told = false;
 		return;
+	}
 	sockets_close(pod);
+	if (pod->dns_told)
+		return;
+	pod->dns_told = true;
 	log_warn("pod %s/%s: its names are not answered by weftd: port %u in it: %s%s", l->ns,
 		 l->name, WEFT_PORT_DNS, log_strerror(r),
 		 r == -EADDRINUSE ? "; something in the pod uses it" : "");
@@ -115,4 +120,14 @@ void pod_dns_close(struct pods *p, struct pod *pod)
 		return;
 	p->o.on_dns_end(p->o.arg, pod->local);
 	sockets_close(pod);
+}
+
+void pods_dns_retry(struct pods *p)
+{
+	list_for_each(n, &p->all) {
+		struct pod *pod = list_entry(n, struct pod, node);
+
+		if (pod->dns_fd[DNS_UDP4] < 0)
+			pod_dns_open(p, pod);
+	}
 }

@@ -52,6 +52,7 @@ struct pod {
 	char *zds_uid;   /* the Kubernetes pod's, of one that came by ZDS; else NULL */
 	int fd[CONN_LISTEN_MAX]; /* -1: does not listen for it */
 	int dns_fd[DNS_SOCKETS]; /* all -1: names are none of ours */
+	bool dns_told; /* that they cannot be opened */
 	uint32_t veth_ifindex;
 	uint32_t workload; /* id, 0: the mesh file does not know it */
 	char *wanted;	   /* identity asked from ident/, NULL none */

@@ -24,6 +24,7 @@ struct pods {
 /* dns.c. Quiet where names are off. */
 void pod_dns_open(struct pods *p, struct pod *pod);
 void pod_dns_close(struct pods *p, struct pod *pod);
+void pods_dns_retry(struct pods *p); /* of all that have none */
 
 /* NULL: not enrolled. */
 struct pod *pods_find(const struct pods *p, const char *ns, const char *name);

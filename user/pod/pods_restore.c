@@ -185,6 +185,7 @@ static void on_check(void *arg)
 		break; /* the list changed; the rest comes with the next check */
 	}
 	pods_sync(p, model_snap(p->o.model)); /* what failed the last time */
+	pods_dns_retry(p);
 	timer_set(p->o.loop, &p->check, CHECK_NS, on_check, p);
 }
 
