@@ -144,7 +144,7 @@ hooks() { # programs of ours on the hooks' control group
 	bpftool -j cgroup show "$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)/$LAB-lab/node1" |
 		jq '[.[] | select(.name | startswith("weft_"))] | length'
 }
-expect_eq "$(hooks)" 5 "hooks after a start beside hooks without pins"
+expect_eq "$(hooks)" 9 "hooks after a start beside hooks without pins"
 tried=$((tried + 1))
 wait_for 15 says ""
 echo "fault: pins vanish: $tried tried, $tried survived, 0 lost"
