@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A real istiod and the real node agent of istio-cni on each node, weftd in ztunnel's place: pods that the agent enrols, with
-# its rules inside of them, talk through tunnels; one that leaves the mesh is outside of it; the agent and weftd restart
+# its rules inside of them, talk through tunnels and find names; one that leaves the mesh is outside of it; the agent and weftd restart
 # without a connection lost.
 . "$(dirname "$0")/../net/lib.sh"
 . "$ROOT/selftests/net/peers.sh"
@@ -25,7 +25,7 @@ for name in web near far; do
 done
 istiod_start
 for node in node1 node2; do
-	cni_start $node
+	cni_start $node AMBIENT_DNS_CAPTURE=true
 	echo "zds: $kube_dir/$node/ztunnel.sock" >>"$LAB_DIR/$node/weftd.yaml"
 	kube_join $node
 done
@@ -59,6 +59,9 @@ soon "the pod of node2" pods node2 '["far"]'
 works() { # POD
 	[[ $(seen_as "shop/$1" host "$web" 9000 2>/dev/null) == web ]]
 }
+works_at() { # POD HOST PORT
+	[[ $(seen_as "shop/$1" host "$2" "$3" 2>/dev/null) == web ]]
+}
 tunnels() {
 	metric "$1" 'istio_tcp_connections_opened_total{reporter="destination",connection_security_policy="mutual_tls"}'
 }
@@ -70,6 +73,24 @@ expect_ok works far
 expect_eq $(($(tunnels node1) - before)) 2 "connections in tunnels"
 pod shop/web iptables-save 2>/dev/null | grep -q ISTIO || echo "(no rules of iptables-nft to be seen; the agent may use another back end)"
 expect_ok works outsider
+
+# ---- names, which the agent's rules lead to weftd
+kube_put /api/v1/namespaces/shop/services <<'END'
+{"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 9000}]}}
+END
+vip=$(kube GET /api/v1/namespaces/shop/services/web | jq -r .spec.clusterIP)
+if command -v dig >/dev/null && command -v dnsmasq >/dev/null; then
+	fabric dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --no-hosts --no-resolv --listen-address="$istiod_ip" \
+		--bind-interfaces --address=/outside.example.test/192.0.2.7 --pid-file= --user=root
+	answers() { # POD NAME ADDRESS
+		[[ $(pod "shop/$1" dig +short +time=2 +tries=1 @"$istiod_ip" "$2") == "$3" ]]
+	}
+	soon "a name of the mesh" answers far web.shop.svc.cluster.local "$vip"
+	soon "its short form, on the other node" answers near web "$vip"
+	soon "any other name" answers far outside.example.test 192.0.2.7
+	expect_fail answers outsider web.shop.svc.cluster.local "$vip"
+fi
+soon "the service" works_at far "$vip" 80
 
 # ---- weftd restarts
 expect_ok lab stop node2
