@@ -413,6 +413,42 @@ def broken():
     yield "ping-flood", (), frame(PING, 0, 0, b"12345678") * 200000
 
 
+def case_flood(kind, authority):
+    """Legal frames that do nothing, without end, on a connection with one stream that is in use:
+    what became of it."""
+    good = connect_block(authority)
+    more = {
+        "ping": frame(PING, 0, 0, b"12345678"),
+        "settings": Peer.settings(),
+        "settings-window": Peer.settings([(4, 65535)]) + Peer.settings([(4, 65534)]),
+        "window": frame(WINDOW, 0, 0, b"\0\0\0\1"),
+        "window-stream": frame(WINDOW, 0, 1, b"\0\0\0\1"),
+        "data": frame(DATA, 0, 1),
+        "data-padding": frame(DATA, 8, 1, b"\x07" + bytes(7)),
+        "priority": frame(PRIORITY, 0, 1, b"\0\0\0\3\1"),
+        "unknown": frame(99, 255, 0, b"hi"),
+        "rst": frame(RST, 0, 1, b"\0\0\0\x08"),
+        "trailers": frame(HEADERS, EH, 1, good),
+        "goaway": frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"),
+    }
+    p = Peer()
+    p.send(frame(HEADERS, EH, 1, good))
+    if kind == "reset":
+        junk = [frame(HEADERS, EH, i, good) + frame(RST, 0, i, b"\0\0\0\x08")
+                for i in range(3, 200003, 2)]
+    elif kind == "continuation":
+        junk = [frame(HEADERS, 0, 3, good)] + [frame(CONTINUATION, 0, 3)] * 200000
+    else:
+        junk = [more[kind]] * 200000
+    # A few first, so that what is said at the end is not lost in the reset that unread bytes cause.
+    p.try_send(b"".join(junk[:2000]))
+    said = p.verdict(1)
+    if said == "open":
+        p.try_send(b"".join(junk[2000:]))
+        said = p.verdict()
+    print(said, flush=True)
+
+
 def case_broken():
     """One connection for each rule that is broken: "NAME verdict" lines."""
     for name, settings, junk in broken():

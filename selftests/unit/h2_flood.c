@@ -44,13 +44,34 @@ static void flood_unknown(struct bytes *b, uint32_t i UNUSED)
 	put_frame(b, 200, 0, 0, NULL, 0);
 }
 
+static void flood_trailers(struct bytes *b, uint32_t i UNUSED)
+{
+	put_headers(b, 1, 0, REQ);
+}
+
+static void flood_window(struct bytes *b, uint32_t i UNUSED)
+{
+	put_u32_frame(b, H2_WINDOW_UPDATE, 0, 1);
+}
+
+static void flood_stream_window(struct bytes *b, uint32_t i UNUSED)
+{
+	put_u32_frame(b, H2_WINDOW_UPDATE, 1, 1);
+}
+
 static void floods_end_with_enhance_your_calm(void **state UNUSED)
 {
 	static const struct flood floods[] = {
-		{ "ping", flood_ping, false },		{ "settings", flood_settings, true },
-		{ "reset", flood_rapid_reset, true },	{ "data", flood_empty_data, true },
-		{ "malformed", flood_malformed, true }, { "priority", flood_priority, true },
+		{ "ping", flood_ping, false },
+		{ "settings", flood_settings, true },
+		{ "reset", flood_rapid_reset, true },
+		{ "data", flood_empty_data, true },
+		{ "malformed", flood_malformed, true },
+		{ "priority", flood_priority, true },
 		{ "unknown", flood_unknown, true },
+		{ "window", flood_window, true },
+		{ "stream's window", flood_stream_window, true },
+		{ "trailers", flood_trailers, true },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(floods); i++) {

@@ -61,6 +61,11 @@ int conn_glitch(struct h2_conn *c, uint32_t weight)
 	return 0;
 }
 
+void conn_expect_updates(struct h2_conn *c, uint32_t n)
+{
+	c->updates_due = c->updates_due + n < H2_UPDATES_MAX ? c->updates_due + n : H2_UPDATES_MAX;
+}
+
 void conn_forgive(struct h2_conn *c, uint32_t credit)
 {
 	c->st.glitches -= credit < c->st.glitches ? credit : c->st.glitches;

@@ -153,6 +153,7 @@ struct h2_conn {
 	uint32_t grown;	  /* sum of what streams have beyond st.stream_window */
 	struct list blocked;
 	struct h2_hpack *hpack;
+	uint32_t updates_due; /* WINDOW_UPDATEs that what we have sent may have caused */
 	uint32_t n_exchange; /* streams whose request is not answered yet: HPACK is kept */
 	/* Output: control frames waiting for the owner. */
 	uint8_t *out;

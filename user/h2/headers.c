@@ -218,9 +218,9 @@ static int request_received(struct h2_conn *c, uint32_t id, uint32_t dep, bool e
 			    const struct sink *k)
 {
 	if (!stream_id_is_idle(c, id)) {
-		/* Trailers that were under way when we reset the stream. */
+		/* Trailers that were under way when we reset the stream; once. */
 		if (stream_was_reset(c, id))
-			return 0;
+			return conn_glitch(c, 1);
 		return h2_conn_break(c, H2_PROTOCOL_ERROR, "stream id does not grow");
 	}
 	if (!(id & 1))

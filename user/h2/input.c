@@ -229,6 +229,12 @@ static int input_window_update(struct h2_conn *c, const struct h2_frame *f, cons
 {
 	const uint32_t increment = h2_get_u32(p) & H2_WINDOW_MAX;
 
+	/* Even a peer that answers each DATA frame with one for the stream and one for the connection
+	 * has no more of them to send. */
+	if (c->updates_due)
+		c->updates_due--;
+	else if (conn_glitch(c, 1) < 0)
+		return c->broken;
 	if (f->id) {
 		if (stream_id_is_idle(c, f->id))
 			return h2_conn_break(c, H2_PROTOCOL_ERROR, "WINDOW_UPDATE on an idle stream");

@@ -12,6 +12,7 @@
 #define H2_OUT_MAX (256 * 1024) /* queued bytes above which no stream begins */
 #define H2_GLITCH_MAX 1000
 #define H2_CONTINUATIONS 16    /* frames that one field block may be spread over */
+#define H2_UPDATES_MAX (1u << 20) /* that are remembered as expected */
 #define H2_WORK_CREDIT 8       /* glitches forgiven for half a stream window of payload */
 
 /* conn.c */
@@ -20,6 +21,8 @@ int h2_conn_break(struct h2_conn *c, enum h2_error code, const char *why);
 int conn_fail_mem(struct h2_conn *c);
 /* Ends a failed connection: GOAWAY, on_closed for all. Returns c->broken. */
 int conn_die(struct h2_conn *c);
+/* n more WINDOW_UPDATEs have a reason: two for each DATA frame of ours, some for each stream. */
+void conn_expect_updates(struct h2_conn *c, uint32_t n);
 /* Something legal that an honest peer seldom does. */
 int conn_glitch(struct h2_conn *c, uint32_t weight);
 void conn_forgive(struct h2_conn *c, uint32_t credit);

@@ -82,6 +82,7 @@ int stream_attach(struct h2_conn *c, struct h2_stream *s, const struct h2_stream
 	s->conn = c;
 	s->st = *st;
 	c->n_streams++;
+	conn_expect_updates(c, 2);
 	c->n_exchange += in_exchange(c, s);
 	return 0;
 }
@@ -244,6 +245,7 @@ void h2_stream_data(struct h2_stream *s, uint8_t hdr[H2_FRAME_HEADER], size_t n)
 	BUG_ON(n && ((int64_t)n > c->st.send_window || (int64_t)n > s->st.send_window));
 	c->st.send_window -= (int64_t)n;
 	s->st.send_window -= (int32_t)n;
+	conn_expect_updates(c, 2);
 	h2_frame_format(hdr, &f);
 }
 
