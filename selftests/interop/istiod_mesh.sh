@@ -48,7 +48,31 @@ istio=/apis
 soon "the pods" both workloads '[.workloads[] | select(.namespace == "shop" and .protocol == "HBONE") | .name] | sort == ["far", "near", "web"]'
 soon "certificates" both certs '[.certs[].state] | length >= 1 and all(. == "ready")'
 soon "a tunnel between the nodes" reaches shop/far "$(ip_of web)" 9000
-has node2 connections true
+
+# Through a tunnel, with certificates that istiod's CA has signed.
+dump() { # NODE
+	pod "@$1" curl -sS -m 20 http://127.0.0.1:15000/config_dump
+}
+signed_by_istiod() { # NODE ACCOUNT
+	local file=$peers_tmp/of-$2
+	dump "$1" | jq -er --arg id "spiffe://cluster.local/ns/shop/sa/$2" \
+		'.certificates[] | select(.identity == $id) | .certChain[].pem' | while read -r pem; do
+		base64 -d <<<"$pem"
+		echo
+	done >"$file"
+	openssl verify -CAfile "$kube_dir/root-cert.pem" -untrusted "$file" "$file" >/dev/null 2>"$file.error" ||
+		fail "the certificate of $2 is not of istiod's CA: $(<"$file.error")"
+}
+signed_by_istiod node1 web
+signed_by_istiod node2 far
+hold open shop/far "$(ip_of web)" 9000
+hold_ok open
+expect_eq "$(paths node2)" hbone "path between the nodes, at its source"
+expect_eq "$(paths node1)" hbone "path between the nodes, at its end"
+dump node2 >"$peers_tmp/dump"
+"$istiod_bin/istioctl" ztunnel-config connections --file "$peers_tmp/dump" |
+	grep -Eq "^far\.shop +Outbound .* web\.shop:15008 +web\.shop:9000 +HBONE" || fail "the connection is not in istioctl's table"
+hold_end open
 
 # ---- a service
 kube_put /api/v1/namespaces/shop/services <<'END'
@@ -125,15 +149,12 @@ label() { # JSON
 label '"wp"'
 soon "a waypoint that nobody is" refused shop/far "$vip" 80
 wait_for 5 grep -q "waypoint" "$LAB_DIR/node2/access.log"
-dump() {
-	pod @node1 curl -sS -m 20 http://127.0.0.1:15000/config_dump
-}
-expect_eq "$(dump | jq -c '.services[] | select(.name == "web") | .waypoint.destination')" '"shop/wp.shop.svc.cluster.local"' "of the dump"
+expect_eq "$(dump node1 | jq -c '.services[] | select(.name == "web") | .waypoint.destination')" '"shop/wp.shop.svc.cluster.local"' "of the dump"
 label null
 soon "no waypoint" reaches shop/far "$vip" 80
 
 # ---- the tool of the people who run Istio
-dump >"$peers_tmp/dump"
+dump node1 >"$peers_tmp/dump"
 for table in workload service policy certificate connections all; do
 	expect_ok "$istiod_bin/istioctl" ztunnel-config "$table" --file "$peers_tmp/dump"
 done
