@@ -30,9 +30,9 @@ istiod_start
 # node2 gets short certificates, then node1 does: each is the first to have none once
 for first in node2 node1; do
 	other=node$((3 - ${first#node}))
-	for node in "$first" "$other"; do
+	for node in "$other" "$first"; do # which has the last word about lives
 		ttl=0
-		[[ $node != "$first" ]] || ttl=8
+		[[ $node != "$first" ]] || ttl=6
 		expect_ok istiod_says "{\"ca\": {\"ttl\": $ttl}}"
 		if grep -q '^certificates: istio' "$LAB_DIR/$node/weftd.yaml"; then
 			expect_ok lab stop "$node"

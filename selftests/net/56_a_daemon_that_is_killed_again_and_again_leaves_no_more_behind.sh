@@ -60,7 +60,7 @@ works() {
 wait_for 5 works
 first_links=$(links)
 first_tables=$(tables)
-expect_eq "$(jq length <<<"$first_links")" 7 "links of 5 hooks and 2 pods"
+expect_eq "$(jq length <<<"$first_links")" 11 "links of 9 hooks and 2 pods"
 traffic near server far &
 background+=($!)
 traffic client server &
