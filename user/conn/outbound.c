@@ -253,8 +253,10 @@ static void on_stream_open(void *arg)
 	conn_deadline(c, 0);
 	/* It may have proven another one of those it may have. */
 	if (c->sans_of && strcmp(tunnel_peer_uri(c->stream), c->peer_identity) != 0) {
+		char *proven = str_dup(str_of(tunnel_peer_uri(c->stream)));
+
 		free(c->peer_identity);
-		c->peer_identity = str_dup(str_of(tunnel_peer_uri(c->stream)));
+		c->peer_identity = proven; /* out of memory: the log does not say who it is */
 	}
 	stage_report_open(c);
 	if (c->series) {
@@ -342,6 +344,8 @@ static enum step stage_tunnel(struct conn *c)
 	if (!c->head || head_fill(c, c->head) < 0)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
 	c->peer_identity = str_dup(str_of(c->dst->identity));
+	if (!c->peer_identity)
+		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
 	r = dial(c);
 	if (r == -ENOKEY)
 		return conn_fail(c, WEFT_REASON_NO_IDENTITY, "no certificate for %s in force",
