@@ -42,6 +42,10 @@ reaches() { # POD HOST PORT [WHO]
 refused() {
 	! peer "$1" who "$2" "$3" >/dev/null 2>&1
 }
+in_table() { # TABLE EXPRESSION: of istioctl, from the dump
+	grep -Eq "$2" <<<"$("$istiod_bin/istioctl" ztunnel-config "$1" --file "$peers_tmp/dump" 2>&1)" ||
+		fail "not in istioctl's table $1: $2"
+}
 istio=/apis
 
 # ---- the mesh, and certificates of istiod's CA
@@ -70,8 +74,7 @@ hold_ok open
 expect_eq "$(paths node2)" hbone "path between the nodes, at its source"
 expect_eq "$(paths node1)" hbone "path between the nodes, at its end"
 dump node2 >"$peers_tmp/dump"
-"$istiod_bin/istioctl" ztunnel-config connections --file "$peers_tmp/dump" |
-	grep -Eq "^far\.shop +Outbound .* web\.shop:15008 +web\.shop:9000 +HBONE" || fail "the connection is not in istioctl's table"
+in_table connections "^far\.shop +Outbound .* web\.shop:15008 +web\.shop:9000 +HBONE"
 hold_end open
 
 # ---- a service
@@ -158,6 +161,5 @@ dump node1 >"$peers_tmp/dump"
 for table in workload service policy certificate connections all; do
 	expect_ok "$istiod_bin/istioctl" ztunnel-config "$table" --file "$peers_tmp/dump"
 done
-"$istiod_bin/istioctl" ztunnel-config workload --file "$peers_tmp/dump" | grep -Eq "^shop +web .* HBONE" || fail "no pod web in istioctl's table"
-"$istiod_bin/istioctl" ztunnel-config certificate --file "$peers_tmp/dump" | grep -Eq "^spiffe://cluster.local/ns/shop/sa/web +Leaf +Available +true" ||
-	fail "no certificate in istioctl's table"
+in_table workload "^shop +web .* HBONE"
+in_table certificate "^spiffe://cluster.local/ns/shop/sa/web +Leaf +Available +true"

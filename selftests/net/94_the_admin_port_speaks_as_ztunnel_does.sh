@@ -73,8 +73,11 @@ expect_eq "$(conns near inbound | jq length)" 2 "of near"
 
 # ---- istioctl
 if [[ -x $ISTIOCTL ]]; then
+	# in one piece: grep -q does not wait for the end of what it reads
 	zc() {
-		"$ISTIOCTL" ztunnel-config "$@" --file "$tmp/dump" 2>&1 || fail "istioctl ztunnel-config $*"
+		local out
+		out=$("$ISTIOCTL" ztunnel-config "$@" --file "$tmp/dump" 2>&1) || fail "istioctl ztunnel-config $*: $out"
+		echo "$out"
 	}
 	zc workload | grep -Eq "^default +client +${client}[^ ]* +node1 +None +HBONE" || fail "$(zc workload)"
 	zc service | grep -Eq "^default +far +$(vip far)[^ ]* +None +1/1" || fail "$(zc service)"
