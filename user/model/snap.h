@@ -61,8 +61,8 @@ void model_input_drop(struct model_input *in);
  * is made of its parts, keys left NULL are "ns/hostname" or "ns/name". Errors, with the name
  * in err: duplicate uid, service key or policy key (-EEXIST); the same address twice on
  * pods that are not host_network (-EEXIST, unless addrs_may_repeat); -ENOMEM. Workloads with host_network are not found
- * by address: it is the node's. The same uid, service key and {service key, port} get the
- * same id again; no id is ever given to two of them.
+ * by address: it is the node's. A service key, a {service key, port}, and the uid of a workload that was
+ * published get the same id again; no id is ever given to two of them.
  */
 int model_build(struct model *m, struct model_input *in, struct errbuf *err, struct snap **ret);
 /*
