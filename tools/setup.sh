@@ -16,10 +16,10 @@ LOG=/dev/null
 
 build_packages=(gcc libc6-dev make pkg-config git clang-19 llvm-19 clang-format-19 clang-tidy-19
 	libclang-rt-19-dev libelf-dev zlib1g-dev libxdp-dev libssl-dev libnghttp2-dev
-	libjansson-dev libyaml-dev liburcu-dev libmnl-dev libmicrohttpd-dev libcap-ng-dev
+	libjansson-dev libyaml-dev liburcu-dev libmnl-dev libmicrohttpd-dev libc-ares-dev libcap-ng-dev
 	libcmocka-dev iproute2 procps curl)
 test_packages=(wrk iperf3 redis-server redis-tools nginx-light prometheus tcpdump nghttp2-client
-	socat netcat-openbsd dnsmasq-base bind9-dnsutils jq python3 python3-pip openssl shellcheck)
+	socat netcat-openbsd iptables dnsmasq-base bind9-dnsutils jq python3 python3-pip openssl shellcheck)
 x86_packages=(libipsec-mb-dev)
 vm_packages=(qemu-system-x86 kmod cpio)
 services=(redis-server nginx prometheus iperf3)

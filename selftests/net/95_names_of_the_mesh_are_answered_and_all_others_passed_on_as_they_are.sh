@@ -16,7 +16,7 @@ pods:
   - {name: web-2, node: node2, labels: {app: web}, command: exec $PEER serve 9000}
   - {name: client, node: node1}
   - {name: other, namespace: bank, node: node1}
-  - {name: names, node: node2, command: exec dnsmasq -k -h -R -C /dev/null -p 53 --address=/in.example.test/192.0.2.9}
+  - {name: names, node: node2, command: exec dnsmasq --pid-file= -k -h -R -C /dev/null -p 53 --address=/in.example.test/192.0.2.9}
 services:
   - {name: web, ports: {80: 9000}, selector: {app: web}}
   - {name: direct, ports: {9000: 9000}, selector: {app: web}, headless: true}

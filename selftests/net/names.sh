@@ -34,7 +34,7 @@ trap names_end EXIT
 nameserver() {
 	local long
 	long=$(printf 'x%.0s' {1..200})
-	"$WEFT" lab --name "$LAB" exec @fabric -- dnsmasq -k -h -R -C /dev/null -p 53 --listen-address="$NS4,$NS6" --bind-interfaces \
+	"$WEFT" lab --name "$LAB" exec @fabric -- dnsmasq --pid-file= -k -h -R -C /dev/null -p 53 --listen-address="$NS4,$NS6" --bind-interfaces \
 		--address=/www.example.test/192.0.2.7 --local=/cluster.local/ --local=/default/ --local=/bank/ --local=// \
 		--txt-record="t.example.test,hello" --srv-host=_x._tcp.example.test,www.example.test,5060 \
 		--txt-record="long.example.test,$long,$long,$long,$long,$long" \
