@@ -13,21 +13,10 @@ TRIES=${TRIES:-30}
 RANDOM=${SEED:=$RANDOM}
 echo "SEED=$SEED"
 
-lab_up - <<EOF
-nodes: [node1, node2]
-weftd: {tunnel_ping: 1s, keepalive: 1s} # what is stuck in a namespace without a link ends soon
-pods:
-  - {name: server, node: node1, policies: [friends], command: exec $PEER serve 9000}
-  - {name: friend, node: node1, serviceAccount: friend}
-  - {name: remote, node: node2, policies: [friends], command: exec $PEER serve 9000}
-policies:
-  - name: friends
-    namespace: default
-    scope: WorkloadSelector
-    action: Allow
-    rules:
-      - - - principals: [cluster.local/ns/default/sa/friend]
-EOF
+lab_up - < <(
+	friends
+	echo 'weftd: {tunnel_ping: 1s, keepalive: 1s}' # what is stuck in a namespace without a link ends soon
+)
 ip=$(ip_of server)
 remote=$(ip_of remote)
 old=$(ip_of friend)

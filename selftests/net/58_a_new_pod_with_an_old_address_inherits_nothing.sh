@@ -9,20 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peers.sh"
 
-lab_up - <<EOF
-nodes: [node1, node2]
-pods:
-  - {name: server, node: node1, policies: [friends], command: exec $PEER serve 9000}
-  - {name: friend, node: node1, serviceAccount: friend}
-  - {name: remote, node: node2, policies: [friends], command: exec $PEER serve 9000}
-policies:
-  - name: friends
-    namespace: default
-    scope: WorkloadSelector
-    action: Allow
-    rules:
-      - - - principals: [cluster.local/ns/default/sa/friend]
-EOF
+lab_up - < <(friends)
 ip=$(ip_of server)
 remote=$(ip_of remote)
 old=$(ip_of friend)

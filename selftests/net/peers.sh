@@ -10,6 +10,7 @@
 #   hold_error NAME              why it broke; hold_end NAME: ends it
 #   serve_in PLACE PORT...       a server there, until the script ends
 #   crew                         beginning of a lab file: a server, two clients, an outsider
+#   friends                      a lab file: servers on both nodes that let in only friend, of node1
 #   ip_of POD [4|6], pid_of NODE, cookie_of NODE POD, pins NODE
 #   paths NODE                   paths of the open connections, one per line
 #   event NODE NAME              counter of the BPF programs, as in `weft drops`
@@ -35,6 +36,23 @@ crew() {
 	  - {name: outsider, node: node2, enrol: false}
 	services:
 	  - {name: server, ports: {80: 9000}, selector: {app: server}}
+	EOF
+}
+
+friends() {
+	cat <<-EOF
+	nodes: [node1, node2]
+	pods:
+	  - {name: server, node: node1, policies: [friends], command: exec $PEER serve 9000}
+	  - {name: friend, node: node1, serviceAccount: friend}
+	  - {name: remote, node: node2, policies: [friends], command: exec $PEER serve 9000}
+	policies:
+	  - name: friends
+	    namespace: default
+	    scope: WorkloadSelector
+	    action: Allow
+	    rules:
+	      - - - principals: [cluster.local/ns/default/sa/friend]
 	EOF
 }
 
