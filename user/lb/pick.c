@@ -73,19 +73,6 @@ static const struct weft_addr *address_of(const struct request *q, const struct 
 	return NULL;
 }
 
-static bool is_name(const struct workload *w)
-{
-	return !w->n_addrs && w->hostname[0];
-}
-
-bool lb_has_names(const struct service *svc)
-{
-	for (size_t i = 0; i < svc->n_endpoints; i++)
-		if (is_name(svc->endpoints[i].w))
-			return true;
-	return false;
-}
-
 /* Another network is out of reach without a gateway; its addresses may even be ours too. */
 static bool same_network(const struct lb_from *from, const struct workload *w)
 {
@@ -155,7 +142,7 @@ static enum lb_state candidate_of(const struct request *q, const struct endpoint
 				  struct lb_choice *ret)
 {
 	static const struct weft_addr by_name;
-	const struct weft_addr *addr = is_name(e->w) ? &by_name : address_of(q, e->w);
+	const struct weft_addr *addr = workload_is_name(e->w) ? &by_name : address_of(q, e->w);
 	uint16_t port = target_port(q, e);
 	int rank;
 

@@ -19,9 +19,6 @@ struct lb_choice {
 	struct weft_ep ep; /* with the address ::, if w is known by its hostname only */
 };
 
-/* Are some of its endpoints known by name only? The kernel cannot choose those. */
-bool lb_has_names(const struct service *svc);
-
 /* Endpoints must have an address of the family of vip, or none at all but a hostname, and a target
  * port for port.
  * Another network than from's is left out when both are known (there is no gateway support).

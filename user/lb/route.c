@@ -82,7 +82,7 @@ static bool is_waypoint_of(const struct snap *s, const struct target *t, const s
 
 static bool service_needs_relay(const struct service *svc)
 {
-	return svc && (service_has_waypoint(svc) || lb_has_names(svc));
+	return svc && (service_has_waypoint(svc) || svc->has_names);
 }
 
 bool route_needs_relay_of(const struct service *svc, const struct workload *w)

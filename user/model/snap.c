@@ -200,6 +200,7 @@ static void link_endpoints(struct snap *s, bool fill)
 					.w = workload_get(w), .ports = m->ports, .n_ports = m->n_ports
 				};
 			svc->n_endpoints++;
+			svc->has_names |= workload_is_name(w);
 		}
 	}
 }

@@ -61,6 +61,12 @@ struct workload {
 	void (*release)(struct workload *w);
 };
 
+/* Known by its hostname only: whoever wants to reach it has to ask for its address. */
+static inline bool workload_is_name(const struct workload *w)
+{
+	return !w->n_addrs && w->hostname[0];
+}
+
 struct endpoint {
 	struct workload *w; /* owned reference */
 	const struct port_map *ports; /* of w's membership, valid as long as w */
@@ -106,6 +112,7 @@ struct service {
 	size_t n_sans;
 	struct endpoint *endpoints; /* healthy ones, or all with allow_unhealthy */
 	size_t n_endpoints;
+	bool has_names; /* some of them: workload_is_name(); the kernel cannot choose those */
 };
 
 enum match_kind { MATCH_EXACT, MATCH_PREFIX, MATCH_SUFFIX, MATCH_PRESENCE };

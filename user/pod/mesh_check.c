@@ -12,6 +12,8 @@
 #include "pod/mesh_priv.h"
 #include "policy/rbac.h"
 
+struct pod_row;
+
 struct check {
 	struct mesh *m, *want;
 	const struct snap *s;
@@ -21,6 +23,8 @@ struct check {
 	struct svc_node **by_slots; /* one of each {service, family}, sorted */
 	uint32_t *seen; /* slots of it that the kernel has */
 	size_t n_by_slots;
+	struct pod_row *pods; /* enrolled ones, sorted by cookie */
+	size_t n_pods;
 };
 
 /* The table and the key of a difference; whoever finds it adds the two sides. */
@@ -251,75 +255,87 @@ static void pod_text(char *buf, size_t n, const struct weft_pod *v)
 		 ip_format(v4, &v->v4), ip_format(v6, &v->v6), v->flags);
 }
 
-struct pod_seen {
-	struct check *c;
-	uint64_t cookie;
-	const struct weft_pod *has;
-	bool found;
+struct pod_row {
+	const struct pod *pod;
+	bool seen; /* the kernel has an entry of its cookie */
 };
 
-static void match_pod(void *arg, const struct pod *pod)
+static uint64_t row_cookie(const void *row)
 {
-	struct pod_seen *ps = arg;
-	const struct conn_local *l = pod->local;
-	const struct weft_pod want = pods_entry(pod);
-	struct mesh_diff d;
+	return ((const struct pod_row *)row)->pod->local->cookie;
+}
 
-	if (l->cookie != ps->cookie)
-		return;
-	ps->found = true;
-	if (memcmp(&want, ps->has, sizeof(want)) == 0)
-		return;
-	d = diff_of("weft_pods", "%s/%s, netns cookie %llu", l->ns, l->name,
-		    (unsigned long long)l->cookie);
-	pod_text(d.kernel, sizeof(d.kernel), ps->has);
-	pod_text(d.wanted, sizeof(d.wanted), &want);
-	ps->c->fn(ps->c->arg, &d);
+static int row_cmp(const void *a, const void *b)
+{
+	return (row_cookie(a) > row_cookie(b)) - (row_cookie(a) < row_cookie(b));
+}
+
+static int row_find(const void *key, const void *row)
+{
+	uint64_t cookie = *(const uint64_t *)key;
+
+	return (cookie > row_cookie(row)) - (cookie < row_cookie(row));
+}
+
+static void list_pod(void *arg, const struct pod *pod)
+{
+	struct check *c = arg;
+
+	if (c->n_pods < pods_count(c->m->pods))
+		c->pods[c->n_pods++] = (struct pod_row){ .pod = pod };
+}
+
+static struct mesh_diff pod_diff(const struct pod *pod)
+{
+	const struct conn_local *l = pod->local;
+
+	return diff_of("weft_pods", "%s/%s, netns cookie %llu", l->ns, l->name,
+		       (unsigned long long)l->cookie);
 }
 
 static void see_pod(void *arg, uint64_t cookie, const struct weft_pod *has)
 {
 	struct check *c = arg;
-	struct pod_seen ps = { c, cookie, has, pods_closed(c->m->pods, cookie) };
+	struct pod_row *row = bsearch(&cookie, c->pods, c->n_pods, sizeof(*row), row_find);
+	struct weft_pod want;
 	struct mesh_diff d;
 
 	c->rows++;
-	pods_each(c->m->pods, match_pod, &ps);
-	if (ps.found)
+	if (!row && pods_closed(c->m->pods, cookie))
 		return;
-	d = diff_of("weft_pods", "netns cookie %llu", (unsigned long long)cookie);
+	if (row) {
+		row->seen = true;
+		want = pods_entry(row->pod);
+		if (memcmp(&want, has, sizeof(want)) == 0)
+			return;
+		d = pod_diff(row->pod);
+		pod_text(d.wanted, sizeof(d.wanted), &want);
+	} else {
+		d = diff_of("weft_pods", "netns cookie %llu", (unsigned long long)cookie);
+	}
 	pod_text(d.kernel, sizeof(d.kernel), has);
 	c->fn(c->arg, &d);
 }
 
-struct pod_wanted {
-	struct check *c;
-	const struct pod *pod;
-	bool found;
-};
-
-static void match_row(void *arg, uint64_t cookie, const struct weft_pod *has)
+static int check_pods(struct check *c)
 {
-	struct pod_wanted *pw = arg;
+	c->pods = calloc(pods_count(c->m->pods) + 1, sizeof(*c->pods));
+	if (!c->pods)
+		return -ENOMEM;
+	pods_each(c->m->pods, list_pod, c);
+	qsort(c->pods, c->n_pods, sizeof(*c->pods), row_cmp);
+	kern_pod_each(c->m->kern, see_pod, c);
+	for (size_t i = 0; i < c->n_pods; i++) {
+		const struct pod *pod = c->pods[i].pod;
+		struct mesh_diff d;
 
-	(void)has;
-	pw->found |= cookie == pw->pod->local->cookie;
-}
-
-static void want_pod(void *arg, const struct pod *pod)
-{
-	struct check *c = arg;
-	struct pod_wanted pw = { c, pod, !pod->in_map };
-	struct mesh_diff d;
-
-	if (pod->in_map)
-		kern_pod_each(c->m->kern, match_row, &pw);
-	if (pw.found)
-		return;
-	d = diff_of("weft_pods", "%s/%s, netns cookie %llu", pod->local->ns, pod->local->name,
-		    (unsigned long long)pod->local->cookie);
-	snprintf(d.wanted, sizeof(d.wanted), "workload %u", pod->workload);
-	c->fn(c->arg, &d);
+		if (c->pods[i].seen || !pod->in_map)
+			continue;
+		d = pod_diff(pod);
+		snprintf(d.wanted, sizeof(d.wanted), "workload %u", pod->workload);
+		c->fn(c->arg, &d);
+	}
+	return 0;
 }
 
 static void see_verdict(void *arg, const struct weft_verdict_key *key, bool allow)
@@ -358,13 +374,15 @@ int mesh_check(struct mesh *m, const struct snap *s,
 		check_addrs(&c);
 		check_ranges(&c);
 		r = check_services(&c);
-		kern_pod_each(m->kern, see_pod, &c);
-		pods_each(m->pods, want_pod, &c);
-		kern_verdict_each(m->kern, see_verdict, &c);
 	}
+	if (r == 0)
+		r = check_pods(&c);
+	if (r == 0)
+		kern_verdict_each(m->kern, see_verdict, &c);
 	*ret_rows = c.rows;
 	free(c.by_slots);
 	free(c.seen);
+	free(c.pods);
 	mesh_free(&want);
 	return r;
 }
