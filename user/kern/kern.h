@@ -64,14 +64,15 @@ void kern_pod_links_sweep(struct kern *k);
 
 enum uplink_mode { UPLINK_OFF, UPLINK_TCX, UPLINK_XDP };
 /* Guards this device and no other; UPLINK_OFF: none (tcx and tc only, XDP is left alone). */
-int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode,
-		       struct errbuf *err);
+int kern_uplink_attach(struct kern *k, const char *ifname, enum uplink_mode mode, struct errbuf *err);
 /* "off", "tcx", "tc", "xdp (dispatcher)", "xdp (single program)". */
 const char *kern_uplink_text(const struct kern *k);
 
 /* Mesh tables; see sync.h for the whole snapshot. */
 int kern_addr_set(struct kern *k, const struct weft_addr *a, const struct weft_wld *w);
+int kern_addr_get(struct kern *k, const struct weft_addr *a, struct weft_wld *ret);
 int kern_addr_del(struct kern *k, const struct weft_addr *a);
+/* fn may delete and change entries. */
 void kern_addr_each(struct kern *k,
 		    void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w),
 		    void *arg);

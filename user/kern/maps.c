@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Typed access to the maps; each function is one or a few bpf(2) calls. */
+#include <errno.h>
 #include <string.h>
 
 #include "kern/priv.h"
@@ -76,32 +77,37 @@ int kern_addr_set(struct kern *k, const struct weft_addr *a, const struct weft_w
 	return bpf_map_update_elem(MAP_FD(k, weft_addrs), a, w, BPF_ANY);
 }
 
+int kern_addr_get(struct kern *k, const struct weft_addr *a, struct weft_wld *ret)
+{
+	return bpf_map_lookup_elem(MAP_FD(k, weft_addrs), a, ret);
+}
+
 int kern_addr_del(struct kern *k, const struct weft_addr *a)
 {
 	return map_delete(MAP_FD(k, weft_addrs), a);
 }
 
-struct addr_walk {
-	void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w);
-	void *arg;
-};
-
-static void on_addr(void *arg, const void *key, const void *value)
-{
-	const struct addr_walk *w = arg;
-
-	w->fn(w->arg, key, value);
-}
-
+/* Many at a time, since there may be a million. The kernel gives whole buckets, which fn then may change. */
 void kern_addr_each(struct kern *k,
 		    void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w),
 		    void *arg)
 {
-	struct addr_walk w = { fn, arg };
-	struct weft_addr key, next;
-	struct weft_wld value;
+	enum { AT_ONCE = 1024 };
+	struct weft_addr key[AT_ONCE];
+	struct weft_wld value[AT_ONCE];
+	uint32_t at, n;
+	void *from = NULL;
+	int r = 0;
 
-	map_walk(MAP_FD(k, weft_addrs), &key, &next, sizeof(key), &value, 1u << 24, on_addr, &w);
+	while (r == 0) {
+		n = AT_ONCE;
+		r = bpf_map_lookup_batch(MAP_FD(k, weft_addrs), from, &at, key, value, &n, NULL);
+		if (r < 0 && r != -ENOENT) /* which is the end */
+			break;
+		for (uint32_t i = 0; i < n; i++)
+			fn(arg, &key[i], &value[i]);
+		from = &at;
+	}
 }
 
 static struct weft_range_key range_key(const struct ip_prefix *p)

@@ -33,8 +33,10 @@ void snap_free(struct snap **ps)
 	if (!s)
 		return;
 	in = (struct model_input){
-		.workload = s->workload, .n_workloads = s->n_workloads,
-		.service = s->service,	 .n_services = s->n_services,
+		.workload = s->workload,
+		.n_workloads = s->n_workloads,
+		.service = s->service,
+		.n_services = s->n_services,
 	};
 	if (index_put(&s->index))
 		model_input_drop(&in);
@@ -309,7 +311,7 @@ int model_build(struct model *m, struct model_input *in, struct errbuf *err, str
 		r = index_build_ids(s);
 	if (r < 0)
 		return build_failed(err, r);
-	s->version = ++m->version;
+	s->version = s->mesh_version = ++m->version;
 	*ret = TAKE_PTR(s);
 	return 0;
 }
@@ -407,8 +409,7 @@ int model_adopt_workload_id(struct model *m, const struct weft_addr *addr, uint3
 	return m->published ? -EBUSY : ids_adopt(&m->workload_ids, &ep, id);
 }
 
-int model_adopt_service_id(struct model *m, const struct weft_addr *vip, uint16_t port,
-			   uint32_t id)
+int model_adopt_service_id(struct model *m, const struct weft_addr *vip, uint16_t port, uint32_t id)
 {
 	struct weft_ep ep = { .addr = *vip, .port = port };
 

@@ -12,6 +12,7 @@
 
 struct snap {
 	uint64_t version;
+	uint64_t mesh_version; /* of its workloads and services; > 0, others of other ones */
 	struct workload **workload;
 	size_t n_workloads;
 	struct service **service;

@@ -22,124 +22,6 @@ void mesh_write_failed(struct mesh *m, const char *table, int r)
 			  log_strerror(r));
 }
 
-/* ---- addresses ---- */
-
-struct addr_node *mesh_addr_find(struct mesh *m, const struct weft_addr *a)
-{
-	struct hnode *n;
-
-	for (n = hmap_first(&m->addrs, hash_bytes(a, sizeof(*a))); n; n = hmap_next_same(n)) {
-		struct addr_node *an = container_of(n, struct addr_node, by_addr);
-
-		if (ip_eq(&an->addr, a))
-			return an;
-	}
-	return NULL;
-}
-
-static int addr_want(struct mesh *m, const struct weft_addr *a, const struct weft_wld *w)
-{
-	struct addr_node *an = mesh_addr_find(m, a);
-	int r;
-
-	if (!an) {
-		an = calloc(1, sizeof(*an));
-		if (!an)
-			return -ENOMEM;
-		an->addr = *a;
-		an->value.workload = ~0u; /* differs from everything */
-		r = hmap_insert(&m->addrs, &an->by_addr, hash_bytes(a, sizeof(*a)));
-		if (r < 0) {
-			free(an);
-			return r;
-		}
-	}
-	an->round = m->round;
-	if (memcmp(&an->value, w, sizeof(*w)) == 0)
-		return 0;
-	r = m->kern ? kern_addr_set(m->kern, a, w) : 0;
-	m->stats.writes++;
-	if (r < 0) {
-		mesh_write_failed(m, "weft_addrs", r);
-		return r;
-	}
-	an->value = *w;
-	return 0;
-}
-
-static void addrs_drop_old(struct mesh *m)
-{
-	hmap_for_each_safe(n, &m->addrs) {
-		struct addr_node *an = container_of(n, struct addr_node, by_addr);
-
-		if (an->round == m->round)
-			continue;
-		kern_addr_del(m->kern, &an->addr);
-		m->stats.writes++;
-		hmap_remove(&m->addrs, n);
-		free(an);
-	}
-}
-
-/* What the services of this address ask of the kernel. Of one that is reached as it is, nothing,
- * unless it has a waypoint. */
-static uint32_t vip_flag(const struct snap *s, const struct weft_addr *a)
-{
-	const struct service *svc = snap_service_by_vip(s, a);
-	uint32_t waypoint = route_needs_relay(s, a) ? WEFT_WLD_RELAY : 0;
-
-	return waypoint | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
-}
-
-/* An address that is a workload's as well is done already, unless the workload is the node. */
-static int vip_want(struct mesh *m, const struct snap *s, const struct weft_addr *a)
-{
-	const struct workload *w = snap_workload_by_addr(s, a);
-	struct weft_wld v = { .flags = vip_flag(s, a) };
-
-	if (w && !w->host_network)
-		return 0;
-	if (!v.flags)
-		return 0;
-	if (!w)
-		v.flags |= WEFT_WLD_SERVICE;
-	return addr_want(m, a, &v);
-}
-
-static int addrs_sync(struct mesh *m, const struct snap *s)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < s->n_workloads && r != -ENOMEM; i++) {
-		const struct workload *w = s->workload[i];
-		struct weft_wld v = { .workload = w->id };
-
-		/* Host-network pods share the node's address: it is nobody's identity. */
-		if (w->host_network)
-			continue;
-		if (w->protocol == TUNNEL_HBONE)
-			v.flags |= WEFT_WLD_HBONE;
-		for (size_t j = 0; j < w->n_addrs && r != -ENOMEM; j++) {
-			if (s->addrs_may_repeat && snap_workload_by_addr(s, &w->addrs[j]) != w)
-				continue;
-			/* By address, not by name: one that the mesh file still has for a pod that
-			 * moved is not here. */
-			v.flags &= ~(__u32)(WEFT_WLD_LOCAL | WEFT_WLD_RULES | WEFT_WLD_VIP |
-					    WEFT_WLD_RELAY);
-			v.flags |= vip_flag(s, &w->addrs[j]);
-			v.flags |= pods_address_flags(m->pods, w->id, &w->addrs[j]);
-			r = addr_want(m, &w->addrs[j], &v);
-		}
-	}
-	for (size_t i = 0; i < s->n_services && r != -ENOMEM; i++) {
-		const struct service *svc = s->service[i];
-
-		for (size_t j = 0; j < svc->n_vips && r != -ENOMEM; j++)
-			r = vip_want(m, s, &svc->vips[j]);
-	}
-	return r == -ENOMEM ? r : 0;
-}
-
 /* ---- services ---- */
 
 struct svc_node *mesh_svc_find(struct mesh *m, const struct weft_svc_key *key)
@@ -295,24 +177,39 @@ static int service_sync(struct mesh *m, const struct snap *s, const struct servi
 	return 0;
 }
 
-int mesh_sync(struct mesh *m, const struct snap *s)
+int mesh_services_sync(struct mesh *m, const struct snap *s)
 {
 	struct lb_from from;
-	int r;
+	int r = 0;
 
 	m->round++;
 	lb_from_node(s, m->node, &from);
-	r = addrs_sync(m, s);
 	for (size_t i = 0; i < s->n_services && r == 0; i++)
 		if (s->service[i]->lb_mode != LB_PASSTHROUGH)
 			r = service_sync(m, s, s->service[i], &from);
+	return r;
+}
+
+int mesh_sync(struct mesh *m, const struct snap *s)
+{
+	uint64_t errors = m->stats.errors;
+	int r;
+
+	if (m->synced == s->mesh_version)
+		return mesh_addrs_sync_pods(m, s);
+	m->synced = 0;
+	r = mesh_addrs_sync(m, s);
+	if (r == 0)
+		r = mesh_services_sync(m, s);
 	if (r < 0) {
 		log_error("kernel tables are not complete: %s", log_strerror(r));
 		return r; /* and nothing is removed */
 	}
 	mesh_ranges_sync(m, s);
 	services_drop_old(m);
-	addrs_drop_old(m);
+	mesh_addrs_drop_old(m, s);
+	if (m->stats.errors == errors)
+		m->synced = s->mesh_version;
 	return 0;
 }
 
@@ -321,15 +218,9 @@ int mesh_sync(struct mesh *m, const struct snap *s)
 static void adopt_addr(void *arg, const struct weft_addr *a, const struct weft_wld *w)
 {
 	struct mesh *m = arg;
-	struct addr_node *an = calloc(1, sizeof(*an));
 
-	if (!an)
-		return;
-	an->addr = *a;
-	an->value = *w;
-	if (hmap_insert(&m->addrs, &an->by_addr, hash_bytes(a, sizeof(*a))) < 0)
-		free(an);
-	else if (w->workload)
+	m->stats.addrs++;
+	if (w->workload)
 		model_adopt_workload_id(m->model, a, w->workload);
 }
 
@@ -386,9 +277,6 @@ void mesh_free(struct mesh **mp)
 		return;
 	*mp = NULL;
 	timer_cancel(&m->again);
-	hmap_for_each_safe(n, &m->addrs)
-		free(container_of(n, struct addr_node, by_addr));
-	hmap_fini(&m->addrs);
 	hmap_for_each_safe(n, &m->services) {
 		struct svc_node *sn = container_of(n, struct svc_node, by_key);
 
@@ -397,12 +285,12 @@ void mesh_free(struct mesh **mp)
 	}
 	hmap_fini(&m->services);
 	vec_fini(&m->ranges);
+	vec_fini(&m->local);
 	free(m);
 }
 
 void mesh_stats(const struct mesh *m, struct mesh_stats *ret)
 {
 	*ret = m->stats;
-	ret->addrs = m->addrs.n;
 	ret->services = m->services.n;
 }

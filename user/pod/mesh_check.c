@@ -52,37 +52,39 @@ static void wld_text(char *buf, size_t n, const struct weft_wld *w)
 static void see_addr(void *arg, const struct weft_addr *a, const struct weft_wld *has)
 {
 	struct check *c = arg;
-	struct addr_node *an = mesh_addr_find(c->want, a);
 	char ip[IP_TEXT_MAX];
+	struct weft_wld want;
+	bool wanted = mesh_addr_wanted(c->m, c->s, a, &want);
 	struct mesh_diff d;
 
 	c->rows++;
-	if (an)
-		an->round = 0; /* seen */
-	if (an && memcmp(&an->value, has, sizeof(*has)) == 0)
+	if (wanted && memcmp(&want, has, sizeof(want)) == 0)
 		return;
 	d = diff_of("weft_addrs", "%s", ip_format(ip, a));
 	wld_text(d.kernel, sizeof(d.kernel), has);
-	if (an)
-		wld_text(d.wanted, sizeof(d.wanted), &an->value);
+	if (wanted)
+		wld_text(d.wanted, sizeof(d.wanted), &want);
+	c->fn(c->arg, &d);
+}
+
+static void want_addr(void *arg, const struct weft_addr *a)
+{
+	struct check *c = arg;
+	char ip[IP_TEXT_MAX];
+	struct weft_wld want, has;
+	struct mesh_diff d;
+
+	if (!mesh_addr_wanted(c->m, c->s, a, &want) || kern_addr_get(c->m->kern, a, &has) == 0)
+		return;
+	d = diff_of("weft_addrs", "%s", ip_format(ip, a));
+	wld_text(d.wanted, sizeof(d.wanted), &want);
 	c->fn(c->arg, &d);
 }
 
 static void check_addrs(struct check *c)
 {
-	char ip[IP_TEXT_MAX];
-
 	kern_addr_each(c->m->kern, see_addr, c);
-	hmap_for_each(n, &c->want->addrs) {
-		const struct addr_node *an = container_of(n, struct addr_node, by_addr);
-		struct mesh_diff d;
-
-		if (an->round == 0)
-			continue;
-		d = diff_of("weft_addrs", "%s", ip_format(ip, &an->addr));
-		wld_text(d.wanted, sizeof(d.wanted), &an->value);
-		c->fn(c->arg, &d);
-	}
+	mesh_addrs_each(c->s, want_addr, c);
 }
 
 #define RANGE_SEEN 0x80000000u
@@ -368,9 +370,10 @@ int mesh_check(struct mesh *m, const struct snap *s,
 {
 	struct mesh *want = mesh_shadow(m);
 	struct check c = { .m = m, .want = want, .s = s, .fn = fn, .arg = arg };
-	int r = want ? mesh_sync(want, s) : -ENOMEM;
+	int r = want ? mesh_services_sync(want, s) : -ENOMEM;
 
 	if (r == 0) {
+		mesh_ranges_sync(want, s);
 		check_addrs(&c);
 		check_ranges(&c);
 		r = check_services(&c);

@@ -9,11 +9,9 @@
 #include "io/loop.h"
 #include "pod/mesh.h"
 
-struct addr_node {
-	struct hnode by_addr;
+struct local_addr { /* of a pod that is enrolled here */
 	struct weft_addr addr;
-	struct weft_wld value;
-	uint32_t round; /* of the last snapshot that had it */
+	uint32_t workload;
 };
 
 struct svc_node {
@@ -43,15 +41,19 @@ struct mesh {
 	const char *node;
 	struct loop *loop;
 	struct timer again; /* the second look at live connections */
-	struct hmap addrs, services;
+	struct hmap services;
+	VEC(struct local_addr) local; /* sorted by workload; as of the last sync */
+	bool local_failed;
 	VEC(struct range_node) ranges; /* what the kernel has */
 	uint32_t round;
+	uint64_t synced; /* snap.mesh_version that the kernel has all of; 0: none */
 	struct mesh_stats stats;
 };
 
 /* An empty shadow with the pods and the node of m, without a kernel; mesh_free(). */
 struct mesh *mesh_shadow(const struct mesh *m);
-struct addr_node *mesh_addr_find(struct mesh *m, const struct weft_addr *a);
+/* The services' tables, without removing anything. -ENOMEM. */
+int mesh_services_sync(struct mesh *m, const struct snap *s);
 struct svc_node *mesh_svc_find(struct mesh *m, const struct weft_svc_key *key);
 void mesh_write_failed(struct mesh *m, const char *table, int r);
 /* mesh_ranges.c: the kernel's weft_ranges are those of s; before the first sync: what it has. */
@@ -59,3 +61,15 @@ void mesh_ranges_sync(struct mesh *m, const struct snap *s);
 void mesh_ranges_adopt(struct mesh *m);
 /* mesh_orphans.c: deletes the slots that no entry in m->services shows. Before the first sync. */
 void mesh_orphans_drop(struct mesh *m);
+
+/* mesh_addrs.c. What weft_addrs should have of this address; false: nothing. */
+bool mesh_addr_wanted(const struct mesh *m, const struct snap *s, const struct weft_addr *a,
+		      struct weft_wld *ret);
+/* Calls fn once for each address of workloads and VIPs that something can be found by. */
+void mesh_addrs_each(const struct snap *s, void (*fn)(void *arg, const struct weft_addr *a),
+		     void *arg);
+/* Writes what is missing or differs; what is no longer wanted goes with the second. -ENOMEM. */
+int mesh_addrs_sync(struct mesh *m, const struct snap *s);
+void mesh_addrs_drop_old(struct mesh *m, const struct snap *s);
+/* s is what was synced last, only the enrolled pods are others. -ENOMEM. */
+int mesh_addrs_sync_pods(struct mesh *m, const struct snap *s);

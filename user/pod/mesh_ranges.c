@@ -52,6 +52,7 @@ void mesh_ranges_sync(struct mesh *m, const struct snap *s)
 	struct range_node *list = calloc(n_all + 1, sizeof(*list));
 
 	if (!list) {
+		m->stats.errors++; /* so it is tried again with the next sync */
 		log_error("weft_ranges: out of memory, it stays as it was");
 		return;
 	}
