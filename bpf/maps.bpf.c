@@ -62,7 +62,7 @@ struct {
  * counted, the service refuses connections that pick a missing slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, WEFT_SLOTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct weft_slot_key);
 	__type(value, struct weft_slot);

@@ -37,7 +37,7 @@ extern WEFT_MAP(, BPF_MAP_TYPE_LPM_TRIE, struct weft_range_key, struct weft_wld,
 		BPF_F_NO_PREALLOC) weft_ranges SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_svc_key, struct weft_svc, WEFT_SERVICES_MAX,
 		BPF_F_NO_PREALLOC) weft_services SEC(".maps");
-extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_slot_key, struct weft_slot, 262144,
+extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_slot_key, struct weft_slot, WEFT_SLOTS_MAX,
 		BPF_F_NO_PREALLOC) weft_slots SEC(".maps");
 extern WEFT_MAP(, BPF_MAP_TYPE_HASH, struct weft_verdict_key, struct weft_verdict, 65536,
 		BPF_F_NO_PREALLOC) weft_verdicts SEC(".maps");

@@ -8,17 +8,20 @@
  */
 #include "weft/addr.h"
 
-/* Addresses (of workloads and VIPs) and {VIP, port} pairs that the tables hold. A mesh with
- * more is refused whole: an address that is missing here would be reached in plain text. */
+/* Addresses (of workloads and VIPs), {VIP, port} pairs and slots that the tables hold, unless weftd is
+ * told another number of addresses (mesh_addresses); all three are larger or smaller then. A mesh with
+ * more addresses or pairs is refused whole: an address that is missing here would be reached in
+ * plain text. */
 #define WEFT_ADDRS_MAX 262144
 #define WEFT_SERVICES_MAX 65536
+#define WEFT_SLOTS_MAX 262144
 #define WEFT_RANGES_MAX 4096 /* of services; a mesh with more is refused as well */
 
 enum weft_wld_flag {
-	WEFT_WLD_LOCAL = 1u << 0,   /* enrolled on this node right now */
-	WEFT_WLD_HBONE = 1u << 1,   /* must be reached through an HBONE tunnel */
+	WEFT_WLD_LOCAL = 1u << 0, /* enrolled on this node right now */
+	WEFT_WLD_HBONE = 1u << 1, /* must be reached through an HBONE tunnel */
 	WEFT_WLD_SERVICE = 1u << 2, /* the address is a service VIP and no workload's */
-	WEFT_WLD_VIP = 1u << 3,     /* weft_services may have ports of this address */
+	WEFT_WLD_VIP = 1u << 3, /* weft_services may have ports of this address */
 	/* Whoever has it has a waypoint, or endpoints that are known by name only: the relay decides,
 	 * whatever the other flags say. */
 	WEFT_WLD_RELAY = 1u << 4,

@@ -17,17 +17,29 @@ static void pin_dir(char *buf, size_t n)
 	snprintf(buf, n, "/sys/fs/bpf/weft-test-%d", getpid());
 }
 
-static struct kern *kern_up(const struct env *e)
+/* addrs: what weft_addrs is to have room for, 0 as usual */
+static int kern_try(const struct env *e, uint32_t addrs, struct errbuf *err, struct kern **ret)
 {
 	char dir[64];
-	const struct kern_opts o = { .pin_dir = dir, .cgroup = e->cgroup };
+	const struct kern_opts o = { .pin_dir = dir, .cgroup = e->cgroup, .addrs_max = addrs };
+
+	pin_dir(dir, sizeof(dir));
+	return kern_open(&o, err, ret);
+}
+
+static struct kern *kern_up_sized(const struct env *e, uint32_t addrs)
+{
 	struct errbuf err = { 0 };
 	struct kern *k;
 
-	pin_dir(dir, sizeof(dir));
-	if (kern_open(&o, &err, &k) < 0)
+	if (kern_try(e, addrs, &err, &k) < 0)
 		fail_msg("%s", err.text);
 	return k;
+}
+
+static struct kern *kern_up(const struct env *e)
+{
+	return kern_up_sized(e, 0);
 }
 
 #define LINKS_MAX 16
@@ -107,8 +119,9 @@ static void maps_keep_what_they_hold(void **state)
 	assert_int_equal(kern_addr_set(k, &a, &w), 0);
 	assert_int_equal(kern_pod_set(k, cookie, &pod), 0);
 	assert_int_equal(kern_verdict_set_any(k, 7, 8, 80, true), 0);
-	assert_int_equal(bpf_map_update_elem(bpf_map__fd(k->skel->maps.weft_totals), &key, per_cpu,
-					     BPF_ANY), 0);
+	assert_int_equal(
+		bpf_map_update_elem(bpf_map__fd(k->skel->maps.weft_totals), &key, per_cpu, BPF_ANY),
+		0);
 	kern_epoch_bump(k);
 	epoch = kern_epoch_any(k);
 	kern_close(&k);
@@ -168,6 +181,88 @@ static void the_hooks_hold_while_there_is_no_daemon(void **state)
 	close(home);
 }
 
+static void fill_addrs(struct kern *k, uint32_t n)
+{
+	for (uint32_t i = 1; i <= n; i++) {
+		const struct weft_addr a = { .b = { [12] = 10, (uint8_t)(i >> 8), (uint8_t)i, 1 } };
+		const struct weft_wld w = { .workload = i };
+
+		assert_int_equal(kern_addr_set(k, &a, &w), 0);
+	}
+}
+
+static uint32_t size_of(const struct bpf_map *map)
+{
+	struct bpf_map_info info = { 0 };
+	__u32 len = sizeof(info);
+
+	assert_int_equal(bpf_map_get_info_by_fd(bpf_map__fd(map), &info, &len), 0);
+	return info.max_entries;
+}
+
+/* What is in them goes along, hooks stay where they are, and the programs go by the new tables. */
+static void tables_change_their_size_and_nothing_else(void **state)
+{
+	struct kern *k = kern_up_sized(*state, 2048);
+	const struct links first = links_of(k);
+	const struct weft_svc_key key = { .vip = addr("192.0.2.9"), .port = 80 };
+	const struct weft_svc svc = { .service = 4, .n_slots = 1 };
+	const struct weft_slot_key slot_key = { .service = 4 };
+	const struct weft_slot slot = { .ep = { .addr = addr("192.0.2.1"), .port = 8080 } };
+	const struct weft_addr far = addr("192.0.2.1");
+	const struct weft_wld w = { .workload = 7, .flags = WEFT_WLD_HBONE };
+	const struct weft_pod pod = { .workload = 6, .slot = 1, .v4 = addr("127.0.0.2") };
+	int home = netns_open("/proc/self/ns/net"), n = pins();
+	struct links now;
+	uint64_t cookie;
+
+	assert_int_equal(size_of(k->skel->maps.weft_services), 512);
+	fill_addrs(k, 2048);
+	assert_int_equal(kern_addr_set(k, &far, &w), -E2BIG);
+	assert_int_equal(kern_service_set(k, &key, &svc), 0);
+	assert_int_equal(kern_slot_set(k, &slot_key, &slot), 0);
+	assert_int_equal(netns_cookie(home, &cookie), 0);
+	assert_int_equal(kern_pod_set(k, cookie, &pod), 0);
+	kern_close(&k);
+
+	k = kern_up_sized(*state, 5000);
+	assert_int_equal(size_of(k->skel->maps.weft_addrs), 5000);
+	assert_int_equal(map_entries(k->skel->maps.weft_addrs), 2048);
+	assert_int_equal(map_entries(k->skel->maps.weft_services), 1);
+	assert_int_equal(map_entries(k->skel->maps.weft_slots), 1);
+	assert_int_equal(map_entries(k->skel->maps.weft_pods), 1);
+	now = links_of(k);
+	for (size_t i = 0; i < first.n; i++)
+		assert_int_equal(now.link[i], first.link[i]);
+	assert_int_equal(pins(), n);
+	assert_int_equal(kern_addr_set(k, &far, &w), 0);
+	kern_close(&k);
+	/* no relay is there: the hook that refuses knows the address from the new table */
+	assert_int_equal(dial(home, "192.0.2.1", 80), -ECONNREFUSED);
+	k = kern_up_sized(*state, 5000);
+	assert_int_equal(map_entries(k->skel->maps.weft_addrs), 2049);
+	kern_pod_del(k, cookie);
+	kern_close(&k);
+	close(home);
+}
+
+/* Some of them without the others would be open: better no daemon, and the hooks as they were. */
+static void tables_too_small_for_what_is_in_them_are_refused(void **state)
+{
+	struct kern *k = kern_up_sized(*state, 4096);
+	struct errbuf err = { 0 };
+	int n = pins();
+
+	fill_addrs(k, 3000);
+	kern_close(&k);
+	assert_int_equal(kern_try(*state, 2048, &err, &k), -E2BIG);
+	assert_non_null(strstr(err.text, "mesh_addresses"));
+	assert_int_equal(pins(), n);
+	k = kern_up_sized(*state, 4096);
+	assert_int_equal(map_entries(k->skel->maps.weft_addrs), 3000);
+	kern_close(&k);
+}
+
 /* Pins of a build whose maps looked different cannot be adopted; they are replaced. */
 static void pins_that_do_not_fit_are_replaced(void **state)
 {
@@ -209,6 +304,8 @@ int main(void)
 		T(maps_keep_what_they_hold),
 		T(links_stay_and_programs_are_new),
 		T(the_hooks_hold_while_there_is_no_daemon),
+		T(tables_change_their_size_and_nothing_else),
+		T(tables_too_small_for_what_is_in_them_are_refused),
 		T(pins_that_do_not_fit_are_replaced),
 		T(nothing_is_left_after_unpinning),
 	};

@@ -91,6 +91,9 @@ static const struct optkey keys[] = {
 	  .help = "how packets that claim a local pod's address are dropped" },
 	{ "same_node", KEY_WORD, AT(same_node), .def = "direct", .words = same_node_words,
 	  .help = "path between pods of this node" },
+	{ "mesh_addresses", KEY_NUMBER, AT(mesh_addresses), .def = "262144", .min = 1024,
+	  .max = 4194304,
+	  .help = "addresses of workloads and services that the kernel's tables have room for" },
 	{ "tunnel_connections", KEY_NUMBER, AT(tunnel_connections), .def = "0", .max = 1000000000,
 	  .help = "connections that a tunnel carries before another takes over; 0: no limit" },
 	{ "certificates", KEY_WORD, AT(certificates), .words = certificates_words,
@@ -287,8 +290,9 @@ static int read_environment(struct opts *o, struct errbuf *err)
 	int r = 0;
 
 	if (on_demand && str_to_bool(str_of(on_demand), &yes) == 0 && yes)
-		return errbuf_set(err, -EINVAL, "XDS_ON_DEMAND is not supported, weftd always takes "
-						"the whole mesh: unset it");
+		return errbuf_set(err, -EINVAL,
+				  "XDS_ON_DEMAND is not supported, weftd always takes "
+				  "the whole mesh: unset it");
 	for (size_t i = 0; r == 0 && i < OPTS_KEYS; i++)
 		r = read_variables(o, i, err);
 	return r;
@@ -463,7 +467,8 @@ static int check_ports(const struct opts *o, struct errbuf *err)
 static int check_istio(const struct opts *o, struct errbuf *err)
 {
 	if (o->certificates == OPTS_CERTS_ISTIO && !o->xds_address[0] && !o->ca_address[0])
-		return errbuf_set(err, -EINVAL, "%s: certificates from istio need its address: set "
+		return errbuf_set(err, -EINVAL,
+				  "%s: certificates from istio need its address: set "
 				  "ca_address or xds_address",
 				  source_of(o, &o->certificates));
 	return 0;

@@ -28,7 +28,7 @@ enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_dns { OPTS_DNS_ON, OPTS_DNS_OFF, OPTS_DNS_TRUE, OPTS_DNS_FALSE, OPTS_DNS_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 44
+#define OPTS_KEYS 45
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -56,6 +56,7 @@ struct opts {
 	char *network, *pod_name, *pod_namespace, *service_account, *instance_ip;
 
 	uint32_t workers;
+	uint32_t mesh_addresses;
 	uint32_t tunnel_connections; /* 0: no limit */
 	uint32_t uplink_guard; /* enum opts_guard */
 	uint32_t same_node; /* enum opts_same_node */

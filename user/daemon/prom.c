@@ -170,17 +170,35 @@ static void write_policies(struct daemon *d, struct prom *w)
 	    "policies of which something is not carried out (weft policies)", (double)warnings);
 }
 
-static void map_entries(void *arg, const struct kern_map_row *r)
+#define MAPS_MAX 64
+
+struct maps {
+	struct kern_map_row row[MAPS_MAX];
+	size_t n;
+};
+
+static void add_map(void *arg, const struct kern_map_row *r)
 {
-	if (r->entries >= 0)
-		sample(arg, "weft_map_entries", PROM_GAUGE, "map", r->name, (double)r->entries);
+	struct maps *maps = arg;
+
+	if (r->entries >= 0 && maps->n < MAPS_MAX)
+		maps->row[maps->n++] = *r;
 }
 
-static void map_max(void *arg, const struct kern_map_row *r)
+/* Counting the entries walks the maps: once for both. */
+static void write_maps(struct daemon *d, struct prom *w)
 {
-	if (r->entries >= 0)
-		sample(arg, "weft_map_max_entries", PROM_GAUGE, "map", r->name,
-		       (double)r->max_entries);
+	struct maps maps = { 0 };
+
+	kern_map_each(d->kern, add_map, &maps);
+	family(w, "weft_map_entries", PROM_GAUGE, "used entries of a map");
+	for (size_t i = 0; i < maps.n; i++)
+		sample(w, "weft_map_entries", PROM_GAUGE, "map", maps.row[i].name,
+		       (double)maps.row[i].entries);
+	family(w, "weft_map_max_entries", PROM_GAUGE, "capacity of a map");
+	for (size_t i = 0; i < maps.n; i++)
+		sample(w, "weft_map_max_entries", PROM_GAUGE, "map", maps.row[i].name,
+		       (double)maps.row[i].max_entries);
 }
 
 static void prog_attached(void *arg, const struct kern_prog_row *r)
@@ -393,10 +411,7 @@ void daemon_metrics(void *arg, struct prom *w)
 	dnscount_write(d->dnscount, w);
 	write_connections(&f, w, open);
 	write_kernel(d, w);
-	family(w, "weft_map_entries", PROM_GAUGE, "used entries of a map");
-	kern_map_each(d->kern, map_entries, w);
-	family(w, "weft_map_max_entries", PROM_GAUGE, "capacity of a map");
-	kern_map_each(d->kern, map_max, w);
+	write_maps(d, w);
 	family(w, "weft_program_attachments", PROM_GAUGE, "places where a program is attached");
 	kern_prog_each(d->kern, prog_attached, w);
 	write_loops(d, w);

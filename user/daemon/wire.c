@@ -146,7 +146,8 @@ static int start_kernel(struct daemon *d, struct errbuf *err)
 {
 	const struct kern_opts ko = { .pin_dir = d->opts.pin_dir,
 				      .cgroup = d->opts.cgroup,
-				      .same_node_mtls = d->opts.same_node == OPTS_MTLS };
+				      .same_node_mtls = d->opts.same_node == OPTS_MTLS,
+				      .addrs_max = d->opts.mesh_addresses };
 	int r = kern_open(&ko, err, &d->kern);
 
 	return r < 0 ? r : uplink_start(d, err);
@@ -159,14 +160,19 @@ static void on_trust(void *arg)
 
 static int start_identity(struct daemon *d, struct errbuf *err)
 {
-	static const enum ident_source source[] = { [OPTS_CERTS_CA] = IDENT_CA,
-						    [OPTS_CERTS_FILES] = IDENT_FILES,
-						    [OPTS_CERTS_ISTIO] = IDENT_ISTIO };
+	static const enum ident_source source[] = {
+		[OPTS_CERTS_CA] = IDENT_CA, [OPTS_CERTS_FILES] = IDENT_FILES, [OPTS_CERTS_ISTIO] = IDENT_ISTIO
+	};
 	const struct ident_opts io = {
-		.source = source[d->opts.certificates], .istio = &d->istiod.ca,
-		.ca_dir = d->opts.certificates_dir, .files_dir = d->opts.certificates_dir,
-		.node = d->opts.node, .ttl_s = d->opts.certificate_ttl_ns / NS_PER_S,
-		.crl_file = d->opts.ca_crl, .on_trust = on_trust, .on_trust_arg = d,
+		.source = source[d->opts.certificates],
+		.istio = &d->istiod.ca,
+		.ca_dir = d->opts.certificates_dir,
+		.files_dir = d->opts.certificates_dir,
+		.node = d->opts.node,
+		.ttl_s = d->opts.certificate_ttl_ns / NS_PER_S,
+		.crl_file = d->opts.ca_crl,
+		.on_trust = on_trust,
+		.on_trust_arg = d,
 	};
 
 	return ident_store_new(d->loop, &io, err, &d->ident);
@@ -254,6 +260,9 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 		r = confine_process(err);
 	if (r == 0)
 		r = model_new(&d->model);
+	if (r == 0)
+		model_limit(d->model, d->opts.mesh_addresses,
+			    kern_services_max(d->opts.mesh_addresses));
 	if (r == 0)
 		r = istiod_prepare(d, err);
 	if (r == 0)

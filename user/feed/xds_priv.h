@@ -7,7 +7,7 @@
 #include "feed/xds_store.h"
 #include "io/loop.h"
 
-#define XDS_MESSAGE_MAX (200u << 20)
+#define XDS_MESSAGE_MAX (1u << 30) /* never held as a whole */
 #define XDS_RESOURCE_MAX (16u << 20)
 
 extern const char *const xds_type_url[XDS_TYPES];

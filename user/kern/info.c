@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is loaded, for "weft bpf" and the metrics. Control thread. */
+#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +100,8 @@ void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog
 {
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, k->skel->obj) {
+	bpf_object__for_each_program(prog, k->skel->obj)
+	{
 		struct kern_prog_row row = { 0 };
 
 		if (prog_row(prog, &row) < 0)
@@ -114,6 +116,27 @@ void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog
 	}
 }
 
+/* Many at a time: there may be a million. */
+static int64_t hash_count(int fd, const struct bpf_map *map)
+{
+	enum { AT_ONCE = 1024 };
+	_free_ char *key = calloc(AT_ONCE, bpf_map__key_size(map));
+	_free_ char *value = calloc(AT_ONCE, bpf_map__value_size(map));
+	void *prev = NULL;
+	uint32_t at, n;
+	int64_t all = 0;
+	int r = key && value ? 0 : -ENOMEM;
+
+	while (r == 0 && all <= (int64_t)bpf_map__max_entries(map)) {
+		n = AT_ONCE;
+		r = bpf_map_lookup_batch(fd, prev, &at, key, value, &n, NULL);
+		if (r == 0 || r == -ENOENT) /* which is the end */
+			all += n;
+		prev = &at;
+	}
+	return r == 0 || r == -ENOENT ? all : -1;
+}
+
 static int64_t map_count(int fd, const struct bpf_map *map)
 {
 	enum bpf_map_type type = bpf_map__type(map);
@@ -124,6 +147,8 @@ static int64_t map_count(int fd, const struct bpf_map *map)
 	if (type != BPF_MAP_TYPE_HASH && type != BPF_MAP_TYPE_PERCPU_HASH &&
 	    type != BPF_MAP_TYPE_SOCKHASH && type != BPF_MAP_TYPE_LPM_TRIE)
 		return -1;
+	if (type == BPF_MAP_TYPE_HASH)
+		return hash_count(fd, map);
 	key = malloc(bpf_map__key_size(map));
 	next = malloc(bpf_map__key_size(map));
 	if (!key || !next)
@@ -155,7 +180,8 @@ void kern_map_each(struct kern *k, void (*fn)(void *arg, const struct kern_map_r
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj) {
+	bpf_object__for_each_map(map, k->skel->obj)
+	{
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
 		int fd = bpf_map__fd(map);

@@ -31,7 +31,11 @@ struct kern_opts {
 	const char *pin_dir;
 	const char *cgroup; /* cgroup2 folder for the connect hooks and sockops */
 	bool same_node_mtls;
+	uint32_t addrs_max; /* what weft_addrs has room for; 0: WEFT_ADDRS_MAX */
 };
+
+/* What weft_services then has room for. */
+uint32_t kern_services_max(uint32_t addrs_max);
 
 /* 0 or -errno with the sentence in err (bpffs missing, no BTF, verifier's last lines, ...). */
 int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret);

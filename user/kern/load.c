@@ -26,7 +26,7 @@
 static _Thread_local char bpf_says[256];
 
 __attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_level level,
-							    const char *fmt, va_list ap)
+							   const char *fmt, va_list ap)
 {
 	char line[1024];
 
@@ -42,7 +42,7 @@ __attribute__((format(printf, 2, 0))) static int on_libbpf(enum libbpf_print_lev
 
 /* Not its own lines on stderr, which are no lines of our log. */
 __attribute__((format(printf, 2, 0))) static int on_libxdp(enum libxdp_print_level level,
-							    const char *fmt, va_list ap)
+							   const char *fmt, va_list ap)
 {
 	char line[1024];
 
@@ -58,7 +58,8 @@ static int maps_set_pins(struct kern *k)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj) {
+	bpf_object__for_each_map(map, k->skel->obj)
+	{
 		char path[512];
 		int r;
 
@@ -72,7 +73,7 @@ static int maps_set_pins(struct kern *k)
 	return 0;
 }
 
-static int skel_open(struct kern *k, const struct kern_opts *o)
+static int skel_open(struct kern *k, const struct kern_opts *o, struct errbuf *err)
 {
 	int r;
 
@@ -83,9 +84,9 @@ static int skel_open(struct kern *k, const struct kern_opts *o)
 	/* Loaded a second time through libxdp when it is wanted, see uplink.c. */
 	bpf_program__set_autoload(k->skel->progs.weft_uplink_xdp, false);
 	r = maps_set_pins(k);
-	if (r < 0)
-		return r;
-	return weft__load(k->skel);
+	if (r == 0)
+		r = kern_sizes_set(k, o->addrs_max ? o->addrs_max : WEFT_ADDRS_MAX, err);
+	return r < 0 ? r : weft__load(k->skel);
 }
 
 static struct bpf_link *cgroup_attach(const struct bpf_program *prog, const void *arg)
@@ -142,7 +143,8 @@ static bool pins_differ(struct kern *k)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj) {
+	bpf_object__for_each_map(map, k->skel->obj)
+	{
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
 		_close_ int fd = -1;
@@ -184,7 +186,7 @@ static void unpin_other_versions(const struct kern *k, const char *pin_dir)
 
 static int load_or_replace(struct kern *k, const struct kern_opts *o, struct errbuf *err)
 {
-	int r = skel_open(k, o);
+	int r = skel_open(k, o, err);
 
 	if (r == -EINVAL && k->skel && pins_differ(k)) {
 		/* Pins of this version that do not fit: a development build left them. Nothing
@@ -195,7 +197,7 @@ static int load_or_replace(struct kern *k, const struct kern_opts *o, struct err
 		kern_unpin_all(o->pin_dir);
 		r = kern_pins_prepare(k, o->pin_dir, err);
 		if (r == 0)
-			r = skel_open(k, o);
+			r = skel_open(k, o, err);
 	}
 	if (r < 0)
 		return errbuf_set(err, r, "cannot load the BPF programs: %s%s%s", log_strerror(r),

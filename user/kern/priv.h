@@ -43,6 +43,11 @@ struct kern {
  * pin_dir and lock_fd. */
 int kern_pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err);
 
+/* resize.c: the tables of addresses and services have room for so many; pinned ones of another size are
+ * exchanged, with what they hold. -E2BIG if that does not fit, and they stay as they are. After the
+ * pins' paths are set, before loading. */
+int kern_sizes_set(struct kern *k, uint32_t addrs_max, struct errbuf *err);
+
 /* Attaches prog by attach() and pins the link under name; a link that is pinned there already
  * is updated in place if still_good() says that it hangs where it should. */
 struct link_how {

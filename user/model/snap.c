@@ -22,6 +22,7 @@ struct model {
 	struct snap *current; /* RCU */
 	struct ids workload_ids, service_ids;
 	uint64_t version;
+	size_t addrs_max, pairs_max;
 	bool published; /* something was, beyond the empty one of model_new() */
 };
 
@@ -230,7 +231,7 @@ static int resolve_endpoints(struct snap *s)
 }
 
 /* The kernel tables are the limit, and they must hold all of it or nothing. */
-static int check_capacity(const struct snap *s, struct errbuf *err)
+static int check_capacity(const struct model *m, const struct snap *s, struct errbuf *err)
 {
 	size_t addrs = 0, pairs = 0, ranges = 1; /* one that keeps IPv4 out of ::/0 */
 
@@ -241,16 +242,19 @@ static int check_capacity(const struct snap *s, struct errbuf *err)
 		ranges += s->service[i]->n_ranges;
 		pairs += s->service[i]->n_vips * s->service[i]->n_ports;
 	}
-	if (addrs > WEFT_ADDRS_MAX)
-		return errbuf_set(err, -ENOSPC, "the mesh has %zu addresses, at most %d fit", addrs,
-				  WEFT_ADDRS_MAX);
+	if (addrs > m->addrs_max)
+		return errbuf_set(err, -ENOSPC,
+				  "the mesh has %zu addresses, at most %zu fit (mesh_addresses)",
+				  addrs, m->addrs_max);
 	if (ranges > WEFT_RANGES_MAX)
 		return errbuf_set(err, -ENOSPC,
 				  "the mesh has %zu ranges of addresses, at most %d fit",
 				  ranges - 1, WEFT_RANGES_MAX - 1);
-	if (pairs > WEFT_SERVICES_MAX)
-		return errbuf_set(err, -ENOSPC, "the mesh has %zu VIP and port pairs, at most %d fit",
-				  pairs, WEFT_SERVICES_MAX);
+	if (pairs > m->pairs_max)
+		return errbuf_set(err, -ENOSPC,
+				  "the mesh has %zu VIP and port pairs, at most %zu fit (a quarter "
+				  "of mesh_addresses)",
+				  pairs, m->pairs_max);
 	return 0;
 }
 
@@ -296,7 +300,7 @@ int model_build(struct model *m, struct model_input *in, struct errbuf *err, str
 	s->addrs_may_repeat = rest.addrs_may_repeat;
 	rest.n_workloads = rest.n_services = 0;
 
-	r = check_capacity(s, err);
+	r = check_capacity(m, s, err);
 	if (r == 0)
 		r = snap_defaults(s);
 	if (r == 0)
@@ -381,6 +385,7 @@ int model_new(struct model **ret)
 
 	if (!m)
 		return -ENOMEM;
+	model_limit(m, WEFT_ADDRS_MAX, WEFT_SERVICES_MAX);
 	r = model_build(m, &none, NULL, &m->current);
 	if (r < 0) {
 		free(m);
@@ -388,6 +393,12 @@ int model_new(struct model **ret)
 	}
 	*ret = m;
 	return 0;
+}
+
+void model_limit(struct model *m, size_t addrs, size_t pairs)
+{
+	m->addrs_max = addrs;
+	m->pairs_max = pairs;
 }
 
 void model_free(struct model **pm)

@@ -29,6 +29,10 @@ struct model; /* the published snapshot plus the ids given so far */
 int model_new(struct model **ret);
 void model_free(struct model **m);
 
+/* A mesh with more addresses, or more pairs of a VIP and a port, is refused; at first
+ * WEFT_ADDRS_MAX and WEFT_SERVICES_MAX. */
+void model_limit(struct model *m, size_t addrs, size_t pairs);
+
 /* Ids read back from pinned maps: a workload that has this address gets this id; adopted ids
  * that nobody claims at the first publish are never given to anybody else. Before the first
  * publish only (-EBUSY later). */
