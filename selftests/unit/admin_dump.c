@@ -28,7 +28,7 @@ static struct workload *filled(void)
 	w->addrs[w->n_addrs++] = make_addr("fd00::2");
 	w->waypoint = str_dup(STR("demo/wp.demo.svc.cluster.local:15009"));
 	w->network = str_dup(STR("net1"));
-	w->region = str_dup(STR("r1"));
+	w->group->region = str_dup(STR("r1"));
 	w->protocol = TUNNEL_HBONE;
 	w->native_tunnel = true;
 	w->policies = grown(NULL, 1, sizeof(*w->policies));

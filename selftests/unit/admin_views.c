@@ -41,6 +41,7 @@ static void assert_rows(json_t *got, const char *want)
 }
 
 static struct workload_service member = { .key = (char *)"demo/shop.demo" };
+static struct workload_group group;
 static char *policy_names[] = { (char *)"demo/only-client" };
 
 static struct workload make_workload(struct weft_addr *addrs)
@@ -49,7 +50,7 @@ static struct workload make_workload(struct weft_addr *addrs)
 	addrs[1] = addr("fd00::2");
 	return (struct workload){
 		.id = 7, .uid = (char *)"u1", .ns = (char *)"demo", .name = (char *)"server-0",
-		.node = (char *)"n1", .waypoint = (char *)"",
+		.node = (char *)"n1", .waypoint = (char *)"", .group = &group,
 		.identity = (char *)"spiffe://cluster.local/ns/demo/sa/server",
 		.addrs = addrs, .n_addrs = 2, .protocol = TUNNEL_HBONE,
 		.status = WORKLOAD_UNHEALTHY, .capacity = 3,

@@ -46,6 +46,43 @@ static void texts_outlive_the_owner_of_the_table(void **state)
 	intern_put(a); /* and the table goes; the sanitizer would tell */
 }
 
+struct made {
+	char *key;
+	int times;
+};
+
+static void make_it(void *room, char *key, void *arg)
+{
+	struct made *m = room;
+
+	m->key = key;
+	m->times = ++*(int *)arg;
+}
+
+static void what_is_made_of_a_key_is_made_once_while_anybody_has_it(void **state)
+{
+	const struct str key = { "\1\0x", 3 }, longer = { "\1\0xy", 4 };
+	struct intern *t = NULL;
+	struct made *a, *b;
+	int times = 0;
+
+	(void)state;
+	assert_int_equal(intern_new(&t), 0);
+	a = intern_get_with(t, key, sizeof(*a), make_it, &times);
+	assert_ptr_equal(intern_get_with(t, key, sizeof(*a), make_it, &times), a);
+	assert_memory_equal(a->key, key.p, key.n);
+	assert_int_equal((uintptr_t)a % _Alignof(max_align_t), 0);
+	b = intern_get_with(t, longer, sizeof(*b), make_it, &times);
+	assert_int_equal(a->times, 1);
+	assert_int_equal(b->times, 2);
+	intern_put(a->key);
+	assert_int_equal(intern_count(t), 2);
+	intern_put(a->key);
+	intern_put(b->key);
+	assert_int_equal(intern_count(t), 0);
+	intern_free(&t);
+}
+
 static void *take_and_let_go(void *arg)
 {
 	for (int i = 0; i < 20000; i++) {
@@ -76,6 +113,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_same_text_is_the_same_pointer_until_the_last_one_lets_go),
 		cmocka_unit_test(texts_outlive_the_owner_of_the_table),
+		cmocka_unit_test(what_is_made_of_a_key_is_made_once_while_anybody_has_it),
 		cmocka_unit_test(threads_may_take_and_let_go_at_the_same_time),
 	};
 

@@ -132,9 +132,9 @@ static void a_workload_that_says_little_gets_the_defaults(void **state)
 	decode("workloads: [{name: n, namespace: ns, serviceAccount: \"\", waypoint: }]", &in);
 	w = in.workload[0];
 	assert_string_equal(w->uid, "Kubernetes//Pod/ns/n");
-	assert_string_equal(w->cluster, "Kubernetes");
-	assert_string_equal(w->trust_domain, "cluster.local");
-	assert_string_equal(w->service_account, "default");
+	assert_string_equal(w->group->cluster, "Kubernetes");
+	assert_string_equal(w->group->trust_domain, "cluster.local");
+	assert_string_equal(w->group->service_account, "default");
 	assert_int_equal(w->capacity, 1);
 	assert_int_equal(w->protocol, TUNNEL_NONE);
 	assert_int_equal(w->status, WORKLOAD_HEALTHY);

@@ -127,9 +127,9 @@ static void a_workload_has_all_that_the_model_knows(void **state)
 	assert_string_equal(xds_object_name(&o), "Kubernetes//Pod/shop/web");
 	assert_string_equal(o.workload->name, "web-1");
 	assert_string_equal(o.workload->identity, "spiffe://cluster.local/ns/shop/sa/web");
-	assert_string_equal(o.workload->cluster, "Kubernetes");
-	assert_string_equal(o.workload->workload_type, "cronjob");
-	assert_string_equal(o.workload->zone, "zone-b");
+	assert_string_equal(o.workload->group->cluster, "Kubernetes");
+	assert_string_equal(o.workload->group->workload_type, "cronjob");
+	assert_string_equal(o.workload->group->zone, "zone-b");
 	assert_int_equal(o.workload->n_addrs, 2);
 	assert_int_equal(o.workload->protocol, TUNNEL_HBONE);
 	assert_int_equal(o.workload->status, WORKLOAD_UNHEALTHY);
@@ -394,7 +394,6 @@ static void a_waypoint_without_a_destination_is_refused(void **state)
 	pb_end(&w, mark);
 	assert_int_equal(address(d, &w, 2, &err, &o), -EINVAL);
 	assert_non_null(strstr(err.text, "a weighted waypoint has no destination"));
-
 }
 
 static void an_address_is_one_of_the_two(void **state)

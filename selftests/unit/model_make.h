@@ -37,8 +37,8 @@ static inline struct workload *make_workload(const char *uid, const char *ns, co
 	w->uid = str_dup(str_of(uid));
 	w->name = str_dup(str_of(uid));
 	w->ns = str_dup(str_of(ns));
-	w->trust_domain = str_dup(STR("cluster.local"));
-	w->service_account = str_dup(STR("default"));
+	w->group->trust_domain = str_dup(STR("cluster.local"));
+	w->group->service_account = str_dup(STR("default"));
 	w->capacity = 1;
 	if (ip) {
 		w->addrs = grown(NULL, 1, sizeof(*w->addrs));

@@ -112,8 +112,8 @@ static void absent_texts_are_empty_and_the_identity_is_made(void **state)
 	w = publish(m, &in)->workload[0];
 	assert_string_equal(w->identity, "spiffe://cluster.local/ns/red/sa/default");
 	assert_string_equal(w->waypoint, "");
-	assert_string_equal(w->subzone, "");
-	assert_string_equal(w->canonical_revision, "");
+	assert_string_equal(w->group->subzone, "");
+	assert_string_equal(w->group->canonical_revision, "");
 }
 
 static void endpoints_are_the_healthy_members_unless_all_are_wanted(void **state)

@@ -27,18 +27,24 @@
 
 #define NOW_NS 1700000000123456789ull /* 2023-11-14T22:13:20.123456Z */
 
+static struct workload_group client_group = {
+	.workload_name = (char *)"client",
+	.canonical_name = (char *)"client",
+	.cluster = (char *)"Kubernetes",
+};
 static struct workload client = {
 	.name = (char *)"client-7d9f-abcde",
-	.workload_name = (char *)"client",
 	.ns = (char *)"demo",
-	.canonical_name = (char *)"client",
+	.group = &client_group,
+};
+static struct workload_group server_group = {
+	.canonical_name = (char *)"server",
 	.cluster = (char *)"Kubernetes",
 };
 static struct workload server = {
 	.name = (char *)"",
 	.ns = (char *)"demo",
-	.canonical_name = (char *)"server",
-	.cluster = (char *)"Kubernetes",
+	.group = &server_group,
 };
 static struct service shop = { .hostname = (char *)"shop.demo.svc.cluster.local" };
 

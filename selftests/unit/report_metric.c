@@ -15,27 +15,33 @@
 #include "report/labels.h"
 #include "report/metric.h"
 
-static struct workload client = {
-	.name = (char *)"client-7d9f-abcde",
+static struct workload_group client_group = {
 	.workload_name = (char *)"client",
-	.ns = (char *)"demo",
 	.canonical_name = (char *)"client",
 	.canonical_revision = (char *)"v1",
 	.cluster = (char *)"Kubernetes",
+	.region = (char *)"",
+	.zone = (char *)"",
+};
+static struct workload client = {
+	.name = (char *)"client-7d9f-abcde",
+	.ns = (char *)"demo",
 	.identity = (char *)"spiffe://cluster.local/ns/demo/sa/client",
+	.group = &client_group,
+};
+static struct workload_group server_group = {
+	.workload_name = (char *)"",
+	.canonical_name = (char *)"server",
+	.canonical_revision = (char *)"",
+	.cluster = (char *)"Kubernetes",
 	.region = (char *)"",
 	.zone = (char *)"",
 };
 static struct workload server = {
 	.name = (char *)"server-0",
-	.workload_name = (char *)"",
 	.ns = (char *)"demo",
-	.canonical_name = (char *)"server",
-	.canonical_revision = (char *)"",
-	.cluster = (char *)"Kubernetes",
 	.identity = (char *)"spiffe://cluster.local/ns/demo/sa/server",
-	.region = (char *)"",
-	.zone = (char *)"",
+	.group = &server_group,
 };
 static struct service shop = {
 	.name = (char *)"shop",
@@ -119,12 +125,14 @@ static void the_certificate_of_the_peer_beats_the_model(void **state)
 
 static void locality_is_all_four_labels_or_none(void **state)
 {
+	struct workload_group group = server_group;
 	struct workload there = server;
 	struct tcp_labels l = full_labels();
 	char buf[LABELS_TEXT_MAX];
 
 	(void)state;
-	there.zone = (char *)"z1";
+	there.group = &group;
+	group.zone = (char *)"z1";
 	l.dst = &there;
 	assert_true(labels_format(buf, sizeof(buf), &l) > 0);
 	assert_non_null(strstr(buf, ",source_region=\"unknown\",source_zone=\"unknown\","
@@ -133,12 +141,14 @@ static void locality_is_all_four_labels_or_none(void **state)
 
 static void a_quote_in_a_name_cannot_end_its_label(void **state)
 {
+	struct workload_group group = client_group;
 	struct workload odd = client;
 	struct tcp_labels l = full_labels();
 	char buf[LABELS_TEXT_MAX];
 
 	(void)state;
-	odd.workload_name = (char *)"a\",b=\"\n\\";
+	odd.group = &group;
+	group.workload_name = (char *)"a\",b=\"\n\\";
 	l.src = &odd;
 	assert_true(labels_format(buf, sizeof(buf), &l) > 0);
 	assert_non_null(strstr(buf, "source_workload=\"a\\\",b=\\\"\\n\\\\\","));
@@ -289,6 +299,7 @@ static void openmetrics_names_the_family_without_total(void **state)
 
 static void beyond_the_limit_there_is_no_series_but_a_count(void **state)
 {
+	struct workload_group group = client_group;
 	struct workload w = client;
 	struct tcp_labels l = { .reporter = REPORTER_SOURCE, .src = &w };
 	_free_ char *text = NULL;
@@ -297,7 +308,8 @@ static void beyond_the_limit_there_is_no_series_but_a_count(void **state)
 
 	(void)state;
 	assert_int_equal(metrics_new(&m), 0);
-	w.workload_name = name;
+	w.group = &group;
+	group.workload_name = name;
 	for (int i = 0; i < 100000; i++) {
 		snprintf(name, sizeof(name), "w%d", i);
 		assert_non_null(metrics_tcp_any(m, &l));
@@ -337,8 +349,8 @@ static void threads_find_the_same_series(void **state)
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
 	static const enum weft_reason one_per_flag[] = {
-		WEFT_REASON_OK,         WEFT_REASON_POLICY_DENIED, WEFT_REASON_NO_ENDPOINT,
-		WEFT_REASON_TLS_FAILED, WEFT_REASON_H2_FAILED,     WEFT_REASON_NO_IDENTITY,
+		WEFT_REASON_OK,           WEFT_REASON_POLICY_DENIED, WEFT_REASON_NO_ENDPOINT,
+		WEFT_REASON_TLS_FAILED,   WEFT_REASON_H2_FAILED,     WEFT_REASON_NO_IDENTITY,
 		WEFT_REASON_CERT_REVOKED,
 	};
 

@@ -136,8 +136,8 @@ static struct workload *make_server(const struct bench *b, size_t i)
 
 	w->uid = need(str_printf("server-%zu", i));
 	w->ns = ns_of(b, i);
-	w->trust_domain = need(str_dup(STR("cluster.local")));
-	w->service_account = need(str_dup(STR("server")));
+	w->group->trust_domain = need(str_dup(STR("cluster.local")));
+	w->group->service_account = need(str_dup(STR("server")));
 	if (b->shape != SELECTED)
 		return w;
 	w->policies = need(calloc(10, sizeof(char *)));

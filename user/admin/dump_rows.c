@@ -52,11 +52,11 @@ static int set_locality(json_t *row, const struct workload *w)
 {
 	json_t *l;
 
-	if (!w->region[0] && !w->zone[0] && !w->subzone[0])
+	if (!w->group->region[0] && !w->group->zone[0] && !w->group->subzone[0])
 		return 0;
 	l = json_object();
-	return row_set_text(l, "region", w->region) | row_set_text(l, "zone", w->zone) |
-	       row_set_text(l, "subzone", w->subzone) |
+	return row_set_text(l, "region", w->group->region) | row_set_text(l, "zone", w->group->zone) |
+	       row_set_text(l, "subzone", w->group->subzone) |
 	       json_object_set_new_nocheck(row, "locality", l);
 }
 
@@ -91,19 +91,19 @@ json_t *dump_workload(const struct workload *w)
 	r |= row_set_text(row, "uid", w->uid);
 	r |= row_set_text(row, "name", w->name);
 	r |= row_set_text(row, "namespace", w->ns);
-	r |= set_some_text(row, "trustDomain", w->trust_domain);
-	r |= row_set_text(row, "serviceAccount", w->service_account);
+	r |= set_some_text(row, "trustDomain", w->group->trust_domain);
+	r |= row_set_text(row, "serviceAccount", w->group->service_account);
 	r |= set_some_text(row, "network", w->network);
-	r |= row_set_text(row, "workloadName", w->workload_name);
-	r |= row_set_text(row, "workloadType", w->workload_type);
-	r |= row_set_text(row, "canonicalName", w->canonical_name);
-	r |= row_set_text(row, "canonicalRevision", w->canonical_revision);
+	r |= row_set_text(row, "workloadName", w->group->workload_name);
+	r |= row_set_text(row, "workloadType", w->group->workload_type);
+	r |= row_set_text(row, "canonicalName", w->group->canonical_name);
+	r |= row_set_text(row, "canonicalRevision", w->group->canonical_revision);
 	r |= row_set_text(row, "hostname", w->hostname);
 	r |= row_set_text(row, "node", w->node);
 	if (w->native_tunnel)
 		r |= json_object_set_new_nocheck(row, "nativeTunnel", json_true());
 	r |= row_set_text(row, "status", row_status_text(w->status));
-	r |= row_set_text(row, "clusterId", w->cluster);
+	r |= row_set_text(row, "clusterId", w->group->cluster);
 	r |= set_locality(row, w);
 	r |= set_memberships(row, w);
 	r |= row_set_u64(row, "capacity", w->capacity);

@@ -122,9 +122,9 @@ static int endpoint_add(json_t *list, const struct workload *w, const struct wef
 
 	r |= row_set_text(row, "uid", w->uid);
 	r |= row_set_text(row, "node", w->node);
-	r |= row_set_text(row, "region", w->region);
-	r |= row_set_text(row, "zone", w->zone);
-	r |= row_set_text(row, "subzone", w->subzone);
+	r |= row_set_text(row, "region", w->group->region);
+	r |= row_set_text(row, "zone", w->group->zone);
+	r |= row_set_text(row, "subzone", w->group->subzone);
 	r |= row_set_text(row, "status", row_status_text(w->status));
 	r |= row_set_u64(row, "weight", w->capacity);
 	r |= to ? set_to(row, to, w) : row_set_text(row, "to", "");

@@ -52,7 +52,7 @@ struct workload *conn_local_workload(const struct snap *s, const struct conn_loc
 {
 	struct workload *w = snap_workload_by_pod(s, l->ns, l->name);
 
-	return w && l->service_account[0] && strcmp(w->service_account, l->service_account) != 0
+	return w && l->service_account[0] && strcmp(w->group->service_account, l->service_account) != 0
 		       ? NULL
 		       : w;
 }

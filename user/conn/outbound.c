@@ -213,11 +213,11 @@ static int head_fill(struct conn *c, struct conn_head *h)
 {
 	const struct workload *w = c->src;
 	const struct hbone_baggage b = {
-		.cluster = str_of(w->cluster), .ns = str_of(w->ns),
-		.workload_type = str_of(w->workload_type), .workload_name = str_of(w->workload_name),
-		.service_name = str_of(w->canonical_name),
-		.service_version = str_of(w->canonical_revision),
-		.region = str_of(w->region), .zone = str_of(w->zone),
+		.cluster = str_of(w->group->cluster), .ns = str_of(w->ns),
+		.workload_type = str_of(w->group->workload_type), .workload_name = str_of(w->group->workload_name),
+		.service_name = str_of(w->group->canonical_name),
+		.service_version = str_of(w->group->canonical_revision),
+		.region = str_of(w->group->region), .zone = str_of(w->group->zone),
 	};
 	int n, m;
 

@@ -44,8 +44,8 @@ static void fill_pod(void *arg, const struct pod *pod)
 	const struct dump_pod row = { .key = w ? w->uid : name,
 				      .ns = l->ns,
 				      .name = l->name,
-				      .trust_domain = w ? w->trust_domain : f->d->opts.trust_domain,
-				      .service_account = w ? w->service_account : "",
+				      .trust_domain = w ? w->group->trust_domain : f->d->opts.trust_domain,
+				      .service_account = w ? w->group->service_account : "",
 				      .up = w != NULL };
 	int r = row.key ? dump_pod(f->dump, &row) : -ENOMEM;
 

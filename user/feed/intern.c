@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/hmap.h"
@@ -67,9 +69,16 @@ static struct shared_text *find(const struct intern *t, struct str s, uint64_t h
 	return NULL;
 }
 
-static struct shared_text *add(struct intern *t, struct str s, uint64_t hash)
+/* Of what is behind the text. */
+static size_t room_at(size_t n)
 {
-	struct shared_text *e = malloc(sizeof(*e) + s.n + 1);
+	return (sizeof(struct shared_text) + n + 1 + alignof(max_align_t) - 1) &
+	       ~(alignof(max_align_t) - 1);
+}
+
+static struct shared_text *add(struct intern *t, struct str s, uint64_t hash, size_t room)
+{
+	struct shared_text *e = s.n < UINT32_MAX ? malloc(room_at(s.n) + room) : NULL;
 
 	if (!e)
 		return NULL;
@@ -94,11 +103,33 @@ char *intern_get(struct intern *t, struct str s)
 	pthread_mutex_lock(&t->lock);
 	e = find(t, s, hash);
 	if (!e)
-		e = add(t, s, hash);
+		e = add(t, s, hash, 0);
 	if (e)
 		e->refs++;
 	pthread_mutex_unlock(&t->lock);
 	return e ? e->text : NULL;
+}
+
+void *intern_get_with(struct intern *t, struct str key, size_t n,
+		      void (*make)(void *room, char *key, void *arg), void *arg)
+{
+	uint64_t hash = hash_str(key);
+	struct shared_text *e;
+	void *room = NULL;
+
+	pthread_mutex_lock(&t->lock);
+	e = find(t, key, hash);
+	if (!e) {
+		e = add(t, key, hash, n);
+		if (e)
+			make((char *)e + room_at(key.n), e->text, arg);
+	}
+	if (e) {
+		e->refs++;
+		room = (char *)e + room_at(key.n);
+	}
+	pthread_mutex_unlock(&t->lock);
+	return room;
 }
 
 void intern_put(char *text)

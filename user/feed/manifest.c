@@ -78,8 +78,8 @@ static int read_label(struct decode *d, const struct at *at, const struct yaml *
 static const struct field item_label = { .read = read_label };
 const struct field workload_labels = {
 	.read = read_list,
-	.off = offsetof(struct workload, labels),
-	.off_n = offsetof(struct workload, n_labels),
+	.off = offsetof(struct workload_alone, labels),
+	.off_n = offsetof(struct workload_alone, n_labels),
 	.sub = &item_label,
 	.size = sizeof(struct label),
 	.max = 256,
@@ -104,11 +104,14 @@ int read_selector(struct decode *d, const struct at *at, const struct yaml *y,
 	return r;
 }
 
+/* A mesh file's workloads have a group, and labels, of their own. */
 static bool has_label(const struct workload *w, const struct label *l)
 {
-	for (size_t i = 0; i < w->n_labels; i++)
-		if (strcmp(w->labels[i].key, l->key) == 0)
-			return strcmp(w->labels[i].value, l->value) == 0;
+	const struct workload_alone *a = (const struct workload_alone *)w;
+
+	for (size_t i = 0; i < a->n_labels; i++)
+		if (strcmp(a->labels[i].key, l->key) == 0)
+			return strcmp(a->labels[i].value, l->value) == 0;
 	return false;
 }
 

@@ -161,9 +161,9 @@ static const struct word network_mode_words[] = {
 };
 
 static const struct field locality_fields[] = {
-	{ "region", read_text, .off = offsetof(struct workload, region) },
-	{ "zone", read_text, .off = offsetof(struct workload, zone) },
-	{ "subzone", read_text, .off = offsetof(struct workload, subzone) },
+	{ "region", read_text, .off = offsetof(struct workload_alone, group.region) },
+	{ "zone", read_text, .off = offsetof(struct workload_alone, group.zone) },
+	{ "subzone", read_text, .off = offsetof(struct workload_alone, group.subzone) },
 	{ 0 },
 };
 
@@ -178,17 +178,17 @@ static const struct field workload_fields[] = {
 	{ "uid", read_text, .off = offsetof(struct workload, uid) },
 	{ "name", read_text, .off = offsetof(struct workload, name) },
 	{ "namespace", read_name, .off = offsetof(struct workload, ns), .flags = FIELD_REQUIRED },
-	{ "serviceAccount", read_text, .off = offsetof(struct workload, service_account) },
-	{ "trustDomain", read_text, .off = offsetof(struct workload, trust_domain) },
+	{ "serviceAccount", read_text, .off = offsetof(struct workload_alone, group.service_account) },
+	{ "trustDomain", read_text, .off = offsetof(struct workload_alone, group.trust_domain) },
 	{ "workloadIps", LIST_OF(struct workload, addrs, item_addr) },
 	{ "protocol", read_word, .off = offsetof(struct workload, protocol), .words = protocol_words },
 	{ "node", read_text, .off = offsetof(struct workload, node) },
 	{ "network", read_text, .off = offsetof(struct workload, network) },
-	{ "clusterId", read_text, .off = offsetof(struct workload, cluster) },
-	{ "canonicalName", read_text, .off = offsetof(struct workload, canonical_name) },
-	{ "canonicalRevision", read_text, .off = offsetof(struct workload, canonical_revision) },
-	{ "workloadName", read_text, .off = offsetof(struct workload, workload_name) },
-	{ "workloadType", read_text, .off = offsetof(struct workload, workload_type) },
+	{ "clusterId", read_text, .off = offsetof(struct workload_alone, group.cluster) },
+	{ "canonicalName", read_text, .off = offsetof(struct workload_alone, group.canonical_name) },
+	{ "canonicalRevision", read_text, .off = offsetof(struct workload_alone, group.canonical_revision) },
+	{ "workloadName", read_text, .off = offsetof(struct workload_alone, group.workload_name) },
+	{ "workloadType", read_text, .off = offsetof(struct workload_alone, group.workload_type) },
 	{ "hostname", read_text, .off = offsetof(struct workload, hostname) },
 	{ "status", read_word, .off = offsetof(struct workload, status), .words = status_words },
 	{ "networkMode", read_word_bool, .off = offsetof(struct workload, host_network),
@@ -220,17 +220,17 @@ static int workload_defaults(struct decode *d, const struct at *at, const struct
 {
 	struct spiffe id;
 
-	if (text_default(&w->trust_domain, str_of(d->defaults->trust_domain)) < 0 ||
-	    text_default(&w->service_account, DEFAULT_SERVICE_ACCOUNT) < 0 ||
-	    text_default(&w->cluster, str_of(d->defaults->cluster)) < 0)
+	if (text_default(&w->group->trust_domain, str_of(d->defaults->trust_domain)) < 0 ||
+	    text_default(&w->group->service_account, DEFAULT_SERVICE_ACCOUNT) < 0 ||
+	    text_default(&w->group->cluster, str_of(d->defaults->cluster)) < 0)
 		return decode_oom(d);
 	if (!w->uid || !w->uid[0]) {
 		if (!w->name || !w->name[0])
 			return decode_error(d, at, y, "has neither 'uid' nor 'name'");
 		free(w->uid);
-		w->uid = str_printf("%s//Pod/%s/%s", w->cluster, w->ns, w->name);
+		w->uid = str_printf("%s//Pod/%s/%s", w->group->cluster, w->ns, w->name);
 	}
-	id = (struct spiffe){ str_of(w->trust_domain), str_of(w->ns), str_of(w->service_account) };
+	id = (struct spiffe){ str_of(w->group->trust_domain), str_of(w->ns), str_of(w->group->service_account) };
 	w->identity = spiffe_format(&id);
 	if (!w->uid || !w->identity)
 		return decode_oom(d);

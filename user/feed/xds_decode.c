@@ -42,6 +42,7 @@ void xds_decoder_fini(struct xds_decoder *d)
 	vec_fini(&d->texts);
 	vec_fini(&d->memberships);
 	vec_fini(&d->ports);
+	vec_fini(&d->key);
 }
 
 /* istio.workload.Address: one of the two. */

@@ -44,6 +44,7 @@ struct xds_decoder {
 	VEC(struct str) texts; /* policies of a workload, SANs of a service */
 	VEC(struct xds_membership) memberships;
 	VEC(struct port_map) ports;
+	VEC(char) key; /* of what the workloads of a deployment have in common */
 };
 
 void xds_decoder_fini(struct xds_decoder *d);

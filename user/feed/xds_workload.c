@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * istio.workload.Workload. A mesh has many of them: all that belongs to one workload alone is
- * in one block of memory, texts that it shares with others are interned.
+ * in one block of memory; what all of a deployment say is there once for all of them, and other
+ * texts that it shares are interned.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ enum wire_protocol { WIRE_NONE, WIRE_HBONE, WIRE_LEGACY_ISTIO_MTLS, WIRE_PROTOCO
 /* As it is on the wire; texts point into the message. */
 struct raw {
 	struct str uid, name, ns, network, trust_domain, service_account, node, canonical_name,
-		canonical_revision, workload_name, cluster, hostname, region, zone, subzone;
+		canonical_revision, workload_name, cluster, hostname, region, zone, subzone,
+		type_text;
 	int protocol, type, status, network_mode;
 	bool native_tunnel;
 	uint32_t capacity;
@@ -175,45 +177,165 @@ static const struct pb_field workload_fields[] = {
 	{ 0 },
 };
 
-/* ---- one block for one workload ---- */
-
-/* Texts that are in no block but shared. */
-static void release(struct workload *w)
-{
-	char *const shared[] = {
-		w->ns,
-		w->service_account,
-		w->trust_domain,
-		w->node,
-		w->network,
-		w->cluster,
-		w->canonical_name,
-		w->canonical_revision,
-		w->workload_name,
-		w->workload_type,
-		w->hostname,
-		w->region,
-		w->zone,
-		w->subzone,
-		w->waypoint,
-		w->identity,
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
-		intern_put(shared[i]);
-	for (size_t i = 0; i < w->n_services; i++)
-		intern_put(w->services[i].key);
-	for (size_t i = 0; i < w->n_policies; i++)
-		intern_put(w->policies[i]);
-	free(w);
-}
-
 static void *carve(char **at, size_t n)
 {
 	void *p = n ? *at : NULL;
 
 	*at += n;
 	return p;
+}
+
+/* ---- what the workloads of a deployment have in common ---- */
+
+struct common {
+	struct workload_group group;
+	char *key; /* of the table of shared texts; the texts below are in it */
+	struct workload_service *services;
+	char **policies;
+};
+
+static const struct {
+	size_t at, raw;
+} group_texts[] = {
+#define BOTH(member) { offsetof(struct workload_group, member), offsetof(struct raw, member) }
+	BOTH(service_account),
+	BOTH(trust_domain),
+	BOTH(cluster),
+	BOTH(canonical_name),
+	BOTH(canonical_revision),
+	BOTH(workload_name),
+	{ offsetof(struct workload_group, workload_type), offsetof(struct raw, type_text) },
+	BOTH(region),
+	BOTH(zone),
+	BOTH(subzone),
+#undef BOTH
+};
+
+static int key_add(struct xds_decoder *d, const void *p, size_t n)
+{
+	int r = vec_reserve(&d->key, d->key.n + n);
+
+	if (r < 0 || !n)
+		return r;
+	memcpy(d->key.p + d->key.n, p, n);
+	d->key.n += n;
+	return 0;
+}
+
+static int key_add_text(struct xds_decoder *d, struct str s)
+{
+	int r = key_add(d, s.p, s.n);
+
+	return r < 0 ? r : key_add(d, "", 1);
+}
+
+/* What no text begins with, and how many texts there are. */
+struct key_head {
+	char tag;
+	size_t services, policies;
+};
+
+/* All of it, so that what has the same key is the same: texts, each with its end, then numbers. */
+static int key_build(struct xds_decoder *d, const struct raw *raw)
+{
+	struct key_head head;
+	int r;
+
+	memset(&head, 0, sizeof(head));
+	head.tag = 1;
+	head.services = d->memberships.n;
+	head.policies = d->texts.n;
+	d->key.n = 0;
+	r = key_add(d, &head, sizeof(head));
+	for (size_t i = 0; i < ARRAY_LEN(group_texts) && r == 0; i++) {
+		struct str s;
+
+		memcpy(&s, (const char *)raw + group_texts[i].raw, sizeof(s));
+		r = key_add_text(d, s);
+	}
+	vec_for_each(m, &d->memberships)
+		if (r == 0)
+			r = key_add_text(d, m->key);
+	vec_for_each(s, &d->texts)
+		if (r == 0)
+			r = key_add_text(d, *s);
+	vec_for_each(m, &d->memberships)
+		if (r == 0)
+			r = key_add(d, &m->n, sizeof(m->n));
+	return r < 0 ? r : key_add(d, d->ports.p, d->ports.n * sizeof(struct port_map));
+}
+
+static char *next_text(char **at)
+{
+	char *text = *at;
+
+	*at += strlen(text) + 1;
+	return text;
+}
+
+static void common_make(void *room, char *key, void *arg)
+{
+	const struct xds_decoder *d = arg;
+	struct common *c = room;
+	char *at = (char *)(c + 1), *text = key + sizeof(struct key_head);
+	struct port_map *port;
+
+	*c = (struct common){ .key = key };
+	c->services = carve(&at, d->memberships.n * sizeof(*c->services));
+	c->policies = carve(&at, d->texts.n * sizeof(char *));
+	port = carve(&at, d->ports.n * sizeof(*port));
+	if (port)
+		memcpy(port, d->ports.p, d->ports.n * sizeof(*port));
+	for (size_t i = 0; i < ARRAY_LEN(group_texts); i++) {
+		char *t = next_text(&text);
+
+		memcpy((char *)&c->group + group_texts[i].at, &t, sizeof(t));
+	}
+	for (size_t i = 0; i < d->memberships.n; i++) {
+		const struct xds_membership *m = &d->memberships.p[i];
+
+		c->services[i] = (struct workload_service){ .key = next_text(&text),
+							    .ports = m->n ? port + m->first : NULL,
+							    .n_ports = m->n };
+	}
+	for (size_t i = 0; i < d->texts.n; i++)
+		c->policies[i] = next_text(&text);
+}
+
+static int share_common(struct xds_decoder *d, struct workload *w, const struct raw *raw)
+{
+	int r = key_build(d, raw);
+	struct common *c;
+
+	if (r < 0)
+		return r;
+	c = intern_get_with(d->strings, (struct str){ d->key.p, d->key.n },
+			    sizeof(*c) + d->memberships.n * sizeof(*c->services) +
+				    d->texts.n * sizeof(char *) +
+				    d->ports.n * sizeof(struct port_map),
+			    common_make, d);
+	if (!c)
+		return -ENOMEM;
+	w->group = &c->group;
+	w->services = c->services;
+	w->n_services = d->memberships.n;
+	w->policies = c->policies;
+	w->n_policies = d->texts.n;
+	return 0;
+}
+
+/* ---- one block for one workload ---- */
+
+/* What is not in the block. */
+static void release(struct workload *w)
+{
+	char *const shared[] = { w->ns, w->node, w->network, w->hostname, w->waypoint, w->identity };
+
+	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
+		intern_put(shared[i]);
+	if (w->group)
+		intern_put(container_of(w->group, struct common, group)->key);
+	free(w);
 }
 
 static char *carve_text(char **at, struct str s)
@@ -226,39 +348,34 @@ static char *carve_text(char **at, struct str s)
 	return p;
 }
 
-/* With all that has a size of its own: arrays first, for their alignment, then texts. */
+/* A pod's uid ends with its name. */
+static bool is_tail(struct str name, struct str uid)
+{
+	return name.n && str_has_suffix(uid, name);
+}
+
+/* With all that has a size of its own: addresses first, for their alignment, then texts. */
 static struct workload *block_new(const struct xds_decoder *d, const struct raw *raw)
 {
-	size_t services = d->memberships.n * sizeof(struct workload_service);
-	size_t policies = d->texts.n * sizeof(char *);
 	size_t addrs = d->addrs.n * sizeof(struct weft_addr);
-	size_t ports = d->ports.n * sizeof(struct port_map);
-	size_t texts = raw->uid.n + 1 + raw->name.n + 1;
-	struct workload *w = calloc(1, sizeof(*w) + services + policies + addrs + ports + texts);
+	bool tail = is_tail(raw->name, raw->uid);
+	struct workload *w =
+		calloc(1, sizeof(*w) + addrs + raw->uid.n + 1 + (tail ? 0 : raw->name.n + 1));
 	char *at = (char *)(w + 1);
-	struct port_map *port;
 
 	if (!w)
 		return NULL;
 	atomic_init(&w->refs, 1);
 	w->release = release;
-	w->services = carve(&at, services);
-	w->policies = carve(&at, policies);
 	w->addrs = carve(&at, addrs);
-	port = carve(&at, ports);
 	w->uid = carve_text(&at, raw->uid);
-	w->name = raw->name.n ? carve_text(&at, raw->name) : NULL;
+	if (tail)
+		w->name = w->uid + raw->uid.n - raw->name.n;
+	else if (raw->name.n)
+		w->name = carve_text(&at, raw->name);
 	if (d->addrs.n)
 		memcpy(w->addrs, d->addrs.p, addrs);
 	w->n_addrs = d->addrs.n;
-	if (d->ports.n)
-		memcpy(port, d->ports.p, ports);
-	for (size_t i = 0; i < d->memberships.n; i++) {
-		const struct xds_membership *m = &d->memberships.p[i];
-
-		w->services[i].ports = m->n ? port + m->first : NULL;
-		w->services[i].n_ports = m->n;
-	}
 	return w;
 }
 
@@ -269,36 +386,11 @@ static bool share(struct xds_decoder *d, char **ret, struct str s)
 	return *ret || !s.n;
 }
 
-static bool share_lists(struct xds_decoder *d, struct workload *w)
-{
-	for (size_t i = 0; i < d->memberships.n; i++) {
-		w->n_services = i + 1;
-		if (!share(d, &w->services[i].key, d->memberships.p[i].key))
-			return false;
-	}
-	for (size_t i = 0; i < d->texts.n; i++) {
-		w->n_policies = i + 1;
-		if (!share(d, &w->policies[i], d->texts.p[i]))
-			return false;
-	}
-	return true;
-}
-
 static bool share_texts(struct xds_decoder *d, struct workload *w, const struct raw *raw)
 {
-	static const struct str types[] = { STR("deployment"), STR("cronjob"), STR("pod"),
-					    STR("job") };
-	int type = xds_enum(d, raw->type, ARRAY_LEN(types), 2);
-
-	return share(d, &w->ns, raw->ns) && share(d, &w->service_account, raw->service_account) &&
-	       share(d, &w->trust_domain, raw->trust_domain) && share(d, &w->node, raw->node) &&
-	       share(d, &w->network, raw->network) && share(d, &w->cluster, raw->cluster) &&
-	       share(d, &w->canonical_name, raw->canonical_name) &&
-	       share(d, &w->canonical_revision, raw->canonical_revision) &&
-	       share(d, &w->workload_name, raw->workload_name) &&
-	       share(d, &w->workload_type, types[type]) && share(d, &w->hostname, raw->hostname) &&
-	       share(d, &w->region, raw->region) && share(d, &w->zone, raw->zone) &&
-	       share(d, &w->subzone, raw->subzone) && share_lists(d, w);
+	return share(d, &w->ns, raw->ns) && share(d, &w->node, raw->node) &&
+	       share(d, &w->network, raw->network) && share(d, &w->hostname, raw->hostname) &&
+	       share_common(d, w, raw) == 0;
 }
 
 static int share_identity(struct xds_decoder *d, struct workload *w, const struct raw *raw,
@@ -363,6 +455,8 @@ static void text_default(struct str *s, struct str def)
 int xds_decode_workload(struct xds_decoder *d, struct str bytes, struct errbuf *err,
 			struct workload **ret)
 {
+	static const struct str types[] = { STR("deployment"), STR("cronjob"), STR("pod"),
+					    STR("job") };
 	struct pb_decode pd = { .err = err, .arg = d };
 	cleanup_with(workload_put) struct workload *w = NULL;
 	struct raw raw = { .capacity = 1 };
@@ -377,6 +471,7 @@ int xds_decode_workload(struct xds_decoder *d, struct str bytes, struct errbuf *
 	text_default(&raw.trust_domain, DEFAULT_TRUST_DOMAIN);
 	text_default(&raw.service_account, DEFAULT_SERVICE_ACCOUNT);
 	text_default(&raw.cluster, DEFAULT_CLUSTER);
+	raw.type_text = types[xds_enum(d, raw.type, ARRAY_LEN(types), 2)];
 	/* The same address may be somebody else's in our network. */
 	if (d->network[0] && !str_eq(raw.network, str_of(d->network)))
 		d->addrs.n = 0;

@@ -87,19 +87,19 @@ static bool scope_equal(enum lb_scope scope, const struct lb_from *from, const s
 
 	switch (scope) {
 	case LB_REGION:
-		mine = from->region, theirs = w->region;
+		mine = from->region, theirs = w->group->region;
 		break;
 	case LB_ZONE:
-		mine = from->zone, theirs = w->zone;
+		mine = from->zone, theirs = w->group->zone;
 		break;
 	case LB_SUBZONE:
-		mine = from->subzone, theirs = w->subzone;
+		mine = from->subzone, theirs = w->group->subzone;
 		break;
 	case LB_NODE:
 		mine = from->node, theirs = w->node;
 		break;
 	case LB_CLUSTER:
-		mine = from->cluster, theirs = w->cluster;
+		mine = from->cluster, theirs = w->group->cluster;
 		break;
 	case LB_NETWORK:
 		mine = from->network, theirs = w->network;
@@ -284,7 +284,7 @@ void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret)
 
 		if (strcmp(w->node, node) != 0)
 			continue;
-		*ret = (struct lb_from){ w->region, w->zone, w->subzone, w->node, w->cluster,
+		*ret = (struct lb_from){ w->group->region, w->group->zone, w->group->subzone, w->node, w->group->cluster,
 					 w->network };
 		return;
 	}

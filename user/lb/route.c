@@ -170,8 +170,8 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
 		const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
 {
-	const struct lb_from from = { src->region, src->zone,    src->subzone,
-				      src->node,   src->cluster, src->network };
+	const struct lb_from from = { src->group->region, src->group->zone,    src->group->subzone,
+				      src->node,   src->group->cluster, src->network };
 	const struct target t = target_of(s, dialled);
 	const char *waypoint = t.svc ? service_waypoint(t.svc) : t.w ? t.w->waypoint : "";
 

@@ -49,11 +49,13 @@ static void refs_take(_Atomic uint32_t *refs)
 
 struct workload *workload_new(void)
 {
-	struct workload *w = calloc(1, sizeof(*w));
+	struct workload_alone *a = calloc(1, sizeof(*a));
 
-	if (w)
-		atomic_init(&w->refs, 1);
-	return w;
+	if (!a)
+		return NULL;
+	atomic_init(&a->w.refs, 1);
+	a->w.group = &a->group;
+	return &a->w;
 }
 
 struct workload *workload_get(struct workload *w)
@@ -65,12 +67,26 @@ struct workload *workload_get(struct workload *w)
 
 size_t workload_texts(struct workload *w, char **ret[WORKLOAD_TEXTS])
 {
+	struct workload_group *g = w->group;
 	char **const all[] = {
-		&w->uid,	    &w->name,		   &w->ns,	      &w->service_account,
-		&w->trust_domain,   &w->node,		   &w->network,	      &w->cluster,
-		&w->canonical_name, &w->canonical_revision, &w->workload_name, &w->workload_type,
-		&w->hostname,	    &w->region,		   &w->zone,	      &w->subzone,
-		&w->waypoint,	    &w->identity,
+		&w->uid,
+		&w->name,
+		&w->ns,
+		&w->node,
+		&w->network,
+		&w->hostname,
+		&w->waypoint,
+		&w->identity,
+		&g->service_account,
+		&g->trust_domain,
+		&g->cluster,
+		&g->canonical_name,
+		&g->canonical_revision,
+		&g->workload_name,
+		&g->workload_type,
+		&g->region,
+		&g->zone,
+		&g->subzone,
 	};
 
 	_Static_assert(sizeof(all) / sizeof(all[0]) == WORKLOAD_TEXTS, "one for each text");
@@ -91,6 +107,7 @@ void labels_free(struct label *l, size_t n)
 void workload_put(struct workload **pw)
 {
 	struct workload *w = TAKE_PTR(*pw);
+	struct workload_alone *a;
 	char **texts[WORKLOAD_TEXTS];
 	size_t n;
 
@@ -100,6 +117,7 @@ void workload_put(struct workload **pw)
 		w->release(w);
 		return;
 	}
+	a = container_of(w, struct workload_alone, w);
 	n = workload_texts(w, texts);
 	for (size_t i = 0; i < n; i++)
 		text_free(*texts[i]);
@@ -109,9 +127,9 @@ void workload_put(struct workload **pw)
 	}
 	free(w->services);
 	texts_free(w->policies, w->n_policies);
-	labels_free(w->labels, w->n_labels);
+	labels_free(a->labels, a->n_labels);
 	free(w->addrs);
-	free(w);
+	free(a);
 }
 
 struct service *service_new(void)

@@ -84,8 +84,8 @@ static int workload_defaults(struct workload *w)
 	for (size_t i = 0; i < w->n_policies; i++)
 		text_default(&w->policies[i]);
 	if (!has_identity) {
-		struct spiffe id = { str_of(w->trust_domain), str_of(w->ns),
-				     str_of(w->service_account) };
+		struct spiffe id = { str_of(w->group->trust_domain), str_of(w->ns),
+				     str_of(w->group->service_account) };
 		char *text = spiffe_format(&id);
 
 		if (!text)

@@ -23,7 +23,7 @@ struct port_map { /* service port -> target port of one endpoint or service */
 };
 
 struct workload_service { /* membership of a workload in a service */
-	char *key;	  /* "namespace/hostname" */
+	char *key;   /* "namespace/hostname" */
 	struct port_map *ports;
 	size_t n_ports;
 };
@@ -32,12 +32,18 @@ struct label { /* of a pod, for selectors of policies */
 	char *key, *value;
 };
 
+/* Texts that are the same for all workloads of a deployment, which may share one of these. */
+struct workload_group {
+	char *service_account, *trust_domain, *cluster;
+	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
+	char *region, *zone, *subzone;
+};
+
 struct workload {
 	_Atomic uint32_t refs;
 	uint32_t id; /* > 0; the workload id of include/weft/wld.h */
-	char *uid, *name, *ns, *service_account, *trust_domain, *node, *network, *cluster;
-	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
-	char *hostname, *region, *zone, *subzone;
+	char *uid, *name, *ns, *node, *network, *hostname;
+	struct workload_group *group;
 	char *waypoint; /* as gateway_parse() reads it, "" none */
 	char *identity; /* spiffe://<trust_domain>/ns/<ns>/sa/<service_account> */
 	struct weft_addr *addrs;
@@ -54,11 +60,17 @@ struct workload {
 	size_t n_services;
 	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
 	size_t n_policies;
-	struct label *labels;
-	size_t n_labels;
 	/* How the feed that made it wants it freed, on any thread, instead of member by member;
 	 * NULL: member by member. */
 	void (*release)(struct workload *w);
+};
+
+/* One with a group of its own, as workload_new() gives it. */
+struct workload_alone {
+	struct workload w;
+	struct workload_group group;
+	struct label *labels;
+	size_t n_labels;
 };
 
 /* Known by its hostname only: whoever wants to reach it has to ask for its address. */
@@ -85,7 +97,6 @@ struct weighted_waypoint {
 enum lb_scope { LB_REGION = 1, LB_ZONE, LB_SUBZONE, LB_NODE, LB_CLUSTER, LB_NETWORK };
 
 struct service {
-	struct hnode by_key; /* "namespace/hostname" */
 	_Atomic uint32_t refs;
 	uint32_t id; /* > 0, for labels; kernel service ids are per port, see service_port */
 	char *key, *name, *ns, *hostname;
@@ -153,7 +164,6 @@ enum policy_scope { SCOPE_GLOBAL, SCOPE_NAMESPACE, SCOPE_WORKLOAD };
 enum policy_action { ACTION_ALLOW, ACTION_DENY, ACTION_NONE };
 
 struct policy {
-	struct hnode by_key; /* "namespace/name" */
 	_Atomic uint32_t refs;
 	char *key, *name, *ns;
 	enum policy_scope scope;

@@ -444,7 +444,7 @@ static void say_not_its(struct pod *pod, const struct snap *s)
 	pod->not_its = true;
 	log_warn("pod %s/%s: istio-cni says service account %s, the mesh %s: not served as that "
 		 "workload",
-		 l->ns, l->name, l->service_account, w->service_account);
+		 l->ns, l->name, l->service_account, w->group->service_account);
 }
 
 void pods_sync(struct pods *p, const struct snap *s)

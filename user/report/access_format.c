@@ -223,7 +223,7 @@ static void put_time(struct out *o, uint64_t now_ns)
 
 static const char *pod_name(const struct workload *w)
 {
-	return w->name && w->name[0] ? w->name : w->canonical_name;
+	return w->name && w->name[0] ? w->name : w->group->canonical_name;
 }
 
 static const char *path_name(enum weft_path path)
@@ -296,7 +296,7 @@ static void put_source(struct out *o, const struct access_rec *r)
 	if (r->mutual_tls)
 		field_text(o, KEY("src.identity"), r->src_identity);
 	if (r->src_w)
-		field_text(o, KEY("src.cluster"), r->src_w->cluster);
+		field_text(o, KEY("src.cluster"), r->src_w->group->cluster);
 }
 
 static void put_destination(struct out *o, const struct access_rec *r)
@@ -312,7 +312,7 @@ static void put_destination(struct out *o, const struct access_rec *r)
 	if (r->mutual_tls)
 		field_text(o, KEY("dst.identity"), r->dst_identity);
 	if (r->dst_w)
-		field_text(o, KEY("dst.cluster"), r->dst_w->cluster);
+		field_text(o, KEY("dst.cluster"), r->dst_w->group->cluster);
 }
 
 static void put_transfer(struct out *o, const struct access_rec *r)

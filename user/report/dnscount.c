@@ -113,8 +113,8 @@ struct dns_series *dnscount_get_any(struct dnscount *c, const char *type, bool t
 			 "request_query_type=\"%s\",request_protocol=\"%s\","
 			 "source_canonical_service=\"%s\",source_canonical_revision=\"%s\"",
 			 type, tcp ? "tcp" : "udp",
-			 known(service, sizeof(service), w ? w->canonical_name : NULL),
-			 known(revision, sizeof(revision), w ? w->canonical_revision : NULL));
+			 known(service, sizeof(service), w ? w->group->canonical_name : NULL),
+			 known(revision, sizeof(revision), w ? w->group->canonical_revision : NULL));
 
 	if (n > 0 && (size_t)n < sizeof(text)) {
 		pthread_mutex_lock(&c->lock);

@@ -57,14 +57,14 @@ static const char *workload_label(const struct workload *w)
 {
 	if (!w)
 		return NULL;
-	return w->workload_name && w->workload_name[0] ? w->workload_name : w->name;
+	return w->group->workload_name && w->group->workload_name[0] ? w->group->workload_name : w->name;
 }
 
 static void put_workload(struct text *t, const char *prefix, const struct workload *w,
 			 const char *principal)
 {
-	const char *canonical = w ? w->canonical_name : NULL;
-	const char *revision = w ? w->canonical_revision : NULL;
+	const char *canonical = w ? w->group->canonical_name : NULL;
+	const char *revision = w ? w->group->canonical_revision : NULL;
 
 	put_label(t, prefix, "workload", workload_label(w));
 	put_label(t, prefix, "canonical_service", canonical);
@@ -73,12 +73,12 @@ static void put_workload(struct text *t, const char *prefix, const struct worklo
 	put_label(t, prefix, "principal", principal);
 	put_label(t, prefix, "app", canonical);
 	put_label(t, prefix, "version", revision);
-	put_label(t, prefix, "cluster", w ? w->cluster : NULL);
+	put_label(t, prefix, "cluster", w ? w->group->cluster : NULL);
 }
 
 static bool has_locality(const struct workload *w)
 {
-	return w && ((w->region && w->region[0]) || (w->zone && w->zone[0]));
+	return w && ((w->group->region && w->group->region[0]) || (w->group->zone && w->group->zone[0]));
 }
 
 /* All four or none, so that the label set is the same on both sides of a connection. */
@@ -86,10 +86,10 @@ static void put_locality(struct text *t, const struct workload *src, const struc
 {
 	if (!has_locality(src) && !has_locality(dst))
 		return;
-	put_label(t, "source_", "region", src ? src->region : NULL);
-	put_label(t, "source_", "zone", src ? src->zone : NULL);
-	put_label(t, "destination_", "region", dst ? dst->region : NULL);
-	put_label(t, "destination_", "zone", dst ? dst->zone : NULL);
+	put_label(t, "source_", "region", src ? src->group->region : NULL);
+	put_label(t, "source_", "zone", src ? src->group->zone : NULL);
+	put_label(t, "destination_", "region", dst ? dst->group->region : NULL);
+	put_label(t, "destination_", "zone", dst ? dst->group->zone : NULL);
 }
 
 static const char *source_principal(const struct tcp_labels *l)

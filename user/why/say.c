@@ -349,7 +349,7 @@ static void say_fact(struct text *t, const struct why_story *story, const struct
 	else if (!w || !id[0])
 		text_add(t, "the source has no identity (plaintext)");
 	else if (f->kind == KIND_ACCOUNT)
-		text_add(t, "the source is %s/%s", w->ns, w->service_account);
+		text_add(t, "the source is %s/%s", w->ns, w->group->service_account);
 	else if (f->list == offsetof(struct match, namespaces))
 		text_add(t, "the source is of namespace %s", w->ns);
 	else
