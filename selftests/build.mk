@@ -68,7 +68,7 @@ $(B)/faults/weftd: $(USER_OBJ) $(B)/selftests/faults/faults.o
 deps += $(B)/selftests/faults/faults.d
 
 ##@ Tests
-.PHONY: bpf-cover soak interop faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
+.PHONY: bpf-cover fuzz-coverage soak interop faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
 	fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
@@ -111,6 +111,11 @@ selftest-vm: ## the same on Debian's kernels in qemu (root); KERNEL=6.1, 6.12 or
 
 fuzz: ## every fuzzer for TIME (or FUZZ_SECONDS) seconds
 	@$(run_tests) fuzz
+
+fuzz-coverage: ## what the fuzzers reach of the files they are there for, after TIME seconds each
+	@$(MAKE) --no-print-directory fuzz-progs CC=$(CLANG) SAN=fuzzer-no-link B=$(O)/fuzz-cover \
+		CFLAGS="-fprofile-instr-generate -fcoverage-mapping"
+	@O=$(O) CLANG=$(CLANG) FUZZ_SECONDS=$(or $(TIME),$(FUZZ_SECONDS)) selftests/fuzz/coverage.sh
 
 HOURS ?= 0.5
 soak: all ## two nodes under churn for HOURS; build/soak/ has samples and graphs (root)

@@ -74,6 +74,18 @@ static void run(struct reader *r, const uint8_t *data, size_t n, size_t step)
 	pb_split_fini(&r->split);
 }
 
+/* A status' text: terminated, whatever the room, and nothing that a terminal obeys. */
+static void status_text(const uint8_t *data, size_t n)
+{
+	char text[64];
+	const size_t cap = data[0] % sizeof(text) + 1;
+
+	grpc_message_decode(text, cap, (struct str){ (const char *)data, n });
+	BUG_ON(strlen(text) >= cap);
+	for (const char *c = text; *c; c++)
+		BUG_ON((unsigned char)*c < ' ' || *c == 0x7f);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct xds_decoder d = { .network = "" };
@@ -81,6 +93,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 
 	if (n < 1 || intern_new(&d.strings) < 0)
 		return 0;
+	status_text(data, n);
 	run(&whole, data + 1, n - 1, n);
 	run(&pieces, data + 1, n - 1, data[0] % 7 + 1);
 	BUG_ON(whole.broken != pieces.broken || (!whole.broken && whole.sum != pieces.sum));

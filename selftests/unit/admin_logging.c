@@ -86,18 +86,39 @@ static void a_wrong_query_changes_nothing(void **state)
 	levels_are("info");
 }
 
-static void components_are_limited(void **state)
+static void set_all(const char *head)
 {
 	char query[64];
 
-	(void)state;
 	for (int i = 0; i < LOG_SCOPES_MAX; i++) {
 		struct errbuf err = { 0 };
 
-		snprintf(query, sizeof(query), "level=c%d:debug", i);
-		logging_apply(query, LOG_INFO, &err); /* some names are there from other tests */
+		snprintf(query, sizeof(query), "level=%s%d:debug", head, i);
+		if (logging_apply(query, LOG_INFO, &err) < 0)
+			fail_msg("%s: %s", query, err.text);
 	}
-	refuses("level=onemore:debug", "components have a level of their own");
+}
+
+static void components_are_limited_and_what_has_no_room_changes_nothing(void **state)
+{
+	_free_ char *before = NULL;
+
+	(void)state;
+	set_all("c");
+	before = log_levels_text();
+	refuses("level=onemore:debug", "32 of 32 components have a level of their own");
+	refuses("level=error,c3:warn,onemore:debug", "components have a level of their own");
+	levels_are(before);
+	takes("level=onemore:debug&reset", "warn,onemore=debug");
+}
+
+static void names_of_before_a_reset_take_no_room(void **state)
+{
+	(void)state;
+	set_all("d");
+	takes("reset", "warn");
+	set_all("e");
+	takes("level=dns:debug&reset", "warn,dns=debug");
 }
 
 static void a_component_has_its_own_level(void **state)
@@ -120,7 +141,8 @@ int main(void)
 		T(reset_is_as_at_the_start_before_levels_count),
 		T(a_wrong_query_changes_nothing),
 		T(a_component_has_its_own_level),
-		T(components_are_limited),
+		T(components_are_limited_and_what_has_no_room_changes_nothing),
+		T(names_of_before_a_reset_take_no_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

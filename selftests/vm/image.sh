@@ -21,7 +21,8 @@ ARCH=$(dpkg --print-architecture)
 # Whole packages, less what nobody runs; those that are not installed are left out, and the
 # tests that want them say so.
 packages=(bash dash coreutils util-linux mount mawk grep sed findutils diffutils procps iproute2 kmod
-	tar gzip hostname ncurses-bin libc-bin openssl curl jq bpftool nftables iptables ethtool libxdp1
+	tar gzip hostname ncurses-bin libc-bin openssl curl jq bpftool nftables iptables libxtables12
+	ethtool libxdp1 dnsmasq-base bind9-dnsutils
 	python3-minimal python3.11-minimal python3.13-minimal libpython3.11-minimal
 	libpython3.13-minimal libpython3.11-stdlib libpython3.13-stdlib
 	tcpdump socat netcat-openbsd iperf3 wrk nginx-light nginx-common nginx redis-server

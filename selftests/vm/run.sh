@@ -7,6 +7,8 @@
 # nothing is a failure: it is written down first and taken back only by the machine's last line.
 #
 # Environment: O, VM_STAGES (unit,bpf,net), ONLY, VM_NET (scenarios, by number), VM_TIMEOUT (s).
+# The machine halts and goes on at `stop` and `cont`, written to build/vm/KERNEL/monitor, a Unix
+# socket: its clock stands still meanwhile, so somebody else may measure.
 # VM_STAGES=cost runs weft-bench-ktls instead, on one processor whose clock counts instructions.
 
 set -u -o pipefail
@@ -20,7 +22,7 @@ out=$O/vm/$kernel
 . selftests/vm/scenarios
 VM_NET=${VM_NET:-$vm_scenarios}
 VM_STAGES=${VM_STAGES:-unit,bpf,net}
-VM_TIMEOUT=${VM_TIMEOUT:-2400}
+VM_TIMEOUT=${VM_TIMEOUT:-3600}
 machine=(-accel "tcg,thread=multi" -smp 2)
 if [ "$VM_STAGES" = cost ]; then
 	machine=(-accel tcg -icount "shift=0,sleep=off" -smp 1)
@@ -62,6 +64,7 @@ timeout -k 10 "$VM_TIMEOUT" qemu-system-x86_64 -machine q35 "${machine[@]}" \
 	-kernel "$out/vmlinuz" -initrd "$out/initrd" \
 	-append "console=ttyS0 quiet panic=-1 oops=panic softlockup_panic=0 net.ifnames=0 \
 		vm_stages=$VM_STAGES vm_only=${ONLY:-} vm_net=${VM_NET// /,}" \
+	-monitor "unix:$out/monitor,server=on,wait=off" \
 	-serial "file:$out/console" -serial "file:$out/said" -serial "file:$out/logs.tar.gz" \
 	</dev/null >"$out/qemu.log" 2>&1 &
 qemu_pid=$!

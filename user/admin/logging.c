@@ -119,6 +119,21 @@ static int read_query(struct request *q, const char *text, struct errbuf *err)
 	return r;
 }
 
+/* Is there room for the components that have no level yet? */
+static bool fits(const struct request *q)
+{
+	size_t more = 0;
+
+	for (size_t i = 0; i < q->n; i++) {
+		bool known = !q->set[i].scope[0] || (!q->reset && log_scope_is_set(q->set[i].scope));
+
+		for (size_t k = 0; k < i; k++)
+			known |= strcmp(q->set[k].scope, q->set[i].scope) == 0;
+		more += !known;
+	}
+	return more <= (q->reset ? LOG_SCOPES_MAX : log_scopes_free());
+}
+
 int logging_apply(const char *query, enum log_level at_start, struct errbuf *err)
 {
 	_free_ char *text = str_dup(str_of(query));
@@ -129,18 +144,22 @@ int logging_apply(const char *query, enum log_level at_start, struct errbuf *err
 		unescape(text);
 		r = read_query(&q, text, err);
 	}
-	if (r == 0 && q.reset) {
+	if (r == 0 && !fits(&q))
+		r = errbuf_set(err, -EINVAL,
+			       "%zu of %d components have a level of their own: POST "
+			       "/logging?reset first",
+			       LOG_SCOPES_MAX - log_scopes_free(), LOG_SCOPES_MAX);
+	if (r < 0)
+		return r;
+	if (q.reset) {
 		log_clear_scopes();
 		log_set_level(at_start);
 	}
-	for (size_t i = 0; r == 0 && i < q.n; i++) {
+	for (size_t i = 0; i < q.n; i++) {
 		if (!q.set[i].scope[0])
 			log_set_level(q.set[i].level);
-		else if (log_set_scope(q.set[i].scope, q.set[i].level) < 0)
-			r = errbuf_set(err, -EINVAL,
-				       "%d components have a level of their own: POST "
-				       "/logging?reset first",
-				       LOG_SCOPES_MAX);
+		else
+			(void)log_set_scope(q.set[i].scope, q.set[i].level); /* it fits */
 	}
-	return r;
+	return 0;
 }

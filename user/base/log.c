@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -27,12 +28,61 @@ static const char *const level_name[] = {
 };
 _Static_assert(sizeof(level_name) / sizeof(level_name[0]) == LOG_LEVEL_MAX, "name every level");
 
-/* Written by one thread, read by all: a name is complete before the number counts it. */
+#define LEVEL_UNSET (-1)
+
+/*
+ * Written by one thread, read by all. A place without a level is free; its name changes before it
+ * has a level again, so who reads while that happens writes or misses one line at the most.
+ */
 static struct {
-	char name[16];
+	_Atomic uint64_t name[2]; /* 16 bytes, the last of them 0 */
 	_Atomic int level;
 } log_scope[LOG_SCOPES_MAX];
-static _Atomic size_t log_scopes;
+static _Atomic size_t log_scopes; /* places that were used ever */
+
+struct scope_name {
+	uint64_t word[2];
+};
+
+/* What does not fit is no name: all 0. */
+static struct scope_name scope_name(const char *scope)
+{
+	struct scope_name n = { 0 };
+	const size_t len = strlen(scope);
+
+	if (len < sizeof(n))
+		memcpy(n.word, scope, len);
+	return n;
+}
+
+static int level_at(size_t i)
+{
+	return atomic_load_explicit(&log_scope[i].level, memory_order_acquire);
+}
+
+static struct scope_name name_at(size_t i)
+{
+	return (struct scope_name){
+		{ atomic_load_explicit(&log_scope[i].name[0], memory_order_relaxed),
+		  atomic_load_explicit(&log_scope[i].name[1], memory_order_relaxed) }
+	};
+}
+
+/* The place of a component that has a level, or how many places there were. */
+static size_t find_scope(const char *scope)
+{
+	const struct scope_name want = scope_name(scope);
+	const size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct scope_name have = name_at(i);
+
+		if (level_at(i) != LEVEL_UNSET && have.word[0] == want.word[0] &&
+		    have.word[1] == want.word[1])
+			return i;
+	}
+	return n;
+}
 
 static void find_most(void)
 {
@@ -40,7 +90,7 @@ static void find_most(void)
 	int most = atomic_load_explicit(&log_level_now, memory_order_relaxed);
 
 	for (size_t i = 0; i < n; i++) {
-		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
+		const int level = level_at(i);
 
 		most = level > most ? level : most;
 	}
@@ -53,28 +103,47 @@ void log_set_level(enum log_level level)
 	find_most();
 }
 
-#define LEVEL_UNSET (-1)
+static void put_scope(size_t i, struct scope_name name, int level)
+{
+	atomic_store_explicit(&log_scope[i].name[0], name.word[0], memory_order_relaxed);
+	atomic_store_explicit(&log_scope[i].name[1], name.word[1], memory_order_relaxed);
+	atomic_store_explicit(&log_scope[i].level, level, memory_order_release);
+}
 
 int log_set_scope(const char *scope, enum log_level level)
 {
-	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire), i = 0;
+	const size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+	size_t i = find_scope(scope);
 
-	if (!scope[0] || strlen(scope) >= sizeof(log_scope[0].name))
+	if (!scope[0] || strlen(scope) >= sizeof(struct scope_name))
 		return -EINVAL;
-	while (i < n && strcmp(log_scope[i].name, scope) != 0)
-		i++;
+	for (size_t k = 0; i == n && k < n; k++)
+		if (level_at(k) == LEVEL_UNSET)
+			i = k;
 	if (i == LOG_SCOPES_MAX)
 		return -ENOSPC;
-	atomic_store_explicit(&log_scope[i].level, (int)level, memory_order_relaxed);
-	if (i == n) {
-		snprintf(log_scope[i].name, sizeof(log_scope[i].name), "%s", scope);
+	put_scope(i, scope_name(scope), (int)level);
+	if (i == n)
 		atomic_store_explicit(&log_scopes, n + 1, memory_order_release);
-	}
 	find_most();
 	return 0;
 }
 
-/* The names stay: a reader may be at one. */
+bool log_scope_is_set(const char *scope)
+{
+	return find_scope(scope) < atomic_load_explicit(&log_scopes, memory_order_acquire);
+}
+
+size_t log_scopes_free(void)
+{
+	const size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++)
+		used += level_at(i) != LEVEL_UNSET;
+	return LOG_SCOPES_MAX - used;
+}
+
 void log_clear_scopes(void)
 {
 	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
@@ -86,15 +155,12 @@ void log_clear_scopes(void)
 
 static int level_of(const char *scope)
 {
-	size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+	const size_t n = atomic_load_explicit(&log_scopes, memory_order_acquire);
+	const size_t i = n ? find_scope(scope) : 0;
+	const int level = i < n ? level_at(i) : LEVEL_UNSET;
 
-	for (size_t i = 0; i < n; i++) {
-		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
-
-		if (level != LEVEL_UNSET && strcmp(log_scope[i].name, scope) == 0)
-			return level;
-	}
-	return atomic_load_explicit(&log_level_now, memory_order_relaxed);
+	return level != LEVEL_UNSET ? level
+				    : atomic_load_explicit(&log_level_now, memory_order_relaxed);
 }
 
 char *log_levels_text(void)
@@ -105,11 +171,12 @@ char *log_levels_text(void)
 	len = (size_t)snprintf(text, sizeof(text), "%s",
 			       level_name[atomic_load_explicit(&log_level_now, memory_order_relaxed)]);
 	for (size_t i = 0; i < n; i++) {
-		int level = atomic_load_explicit(&log_scope[i].level, memory_order_relaxed);
+		const int level = level_at(i);
+		const struct scope_name name = name_at(i);
 
 		if (level != LEVEL_UNSET)
 			len += (size_t)snprintf(text + len, sizeof(text) - len, ",%s=%s",
-						log_scope[i].name, level_name[level]);
+						(const char *)name.word, level_name[level]);
 	}
 	return strdup(text);
 }

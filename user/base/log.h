@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG, LOG_LEVEL_MAX };
 
@@ -27,6 +28,8 @@ bool log_enabled(enum log_level level);
  * one, -EINVAL if the name is longer than 15 characters or empty. */
 #define LOG_SCOPES_MAX 32
 int log_set_scope(const char *scope, enum log_level level);
+bool log_scope_is_set(const char *scope);
+size_t log_scopes_free(void); /* how many more may have a level */
 void log_clear_scopes(void);
 /* "info" or "info,dns=debug,xds=warn"; malloc'ed, NULL when out of memory. */
 char *log_levels_text(void);

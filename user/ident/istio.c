@@ -3,7 +3,8 @@
  * Client of IstioCertificateService; see istio.h.
  *
  *	IstioCertificateRequest { 1 csr, 3 validity_duration, 4 metadata }
- *	IstioCertificateResponse { 1 cert_chain: leaf, intermediates, root bundle last }
+ *
+ * What it answers is read by ident/answer.c.
  */
 #define LOG_SCOPE "ident"
 #include "ident/istio.h"
@@ -13,21 +14,19 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hmap.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "base/vec.h"
 #include "codec/pb.h"
+#include "ident/answer.h"
 #include "ident/cert.h"
 #include "ident/request.h"
 #include "io/loop.h"
-#include "tls/handshake.h"
 
 #define METHOD "/istio.v1.auth.IstioCertificateService/CreateCertificate"
 #define UNDER_WAY_MAX 8
 #define ANSWER_MAX (1u << 20)
-#define CHAIN_MAX 16
 /* istio-csr waits for cert-manager, which takes seconds. */
 #define DEADLINE_NS (20 * NS_PER_S)
 
@@ -106,98 +105,6 @@ static int make_question(struct istio_request *q, struct pb_writer *w)
 	return r < 0 ? r : encode(q, csr, w);
 }
 
-/* ---- the answer ---- */
-
-struct chain {
-	struct str pem[CHAIN_MAX];
-	size_t n;
-};
-
-static int add_pem(struct pb_decode *d, void *obj, const struct pb_value *v)
-{
-	struct chain *c = obj;
-
-	if (c->n == CHAIN_MAX)
-		return errbuf_set(d->err, -EBADMSG, "more than %d certificates", CHAIN_MAX);
-	return pb_get(d, v, PB_BYTES, "cert_chain", &c->pem[c->n++]);
-}
-
-static const struct pb_field answer_fields[] = {
-	{ PB(1, PB_EACH, 0, "cert_chain"), .each = add_pem },
-	{ 0 },
-};
-
-/* Certificates may end without a line break; the next one must not begin in the same line. */
-static char *join(const struct chain *c, size_t from, size_t to)
-{
-	size_t n = 1, at = 0;
-	char *text;
-
-	for (size_t i = from; i < to; i++)
-		n += c->pem[i].n + 1;
-	text = malloc(n);
-	for (size_t i = from; text && i < to; i++) {
-		if (c->pem[i].n)
-			memcpy(text + at, c->pem[i].p, c->pem[i].n);
-		at += c->pem[i].n;
-		text[at++] = '\n';
-	}
-	if (text)
-		text[at] = '\0';
-	return text;
-}
-
-static int make_identity(const struct istio_request *q, const struct chain *c, struct errbuf *err,
-			 struct source_cert *ret)
-{
-	_free_ char *chain = join(c, 0, c->n - 1), *roots = join(c, c->n - 1, c->n);
-	struct source_cert cert = { 0 };
-	int r;
-
-	if (!chain || !roots)
-		return -ENOMEM;
-	r = tls_identity_new(str_of(chain), str_of(q->key_pem), str_of(roots), err, &cert.id);
-	if (r < 0)
-		return r;
-	cert.begin_ms = (int64_t)tls_identity_not_before(cert.id) * 1000;
-	cert.end_ms = (int64_t)tls_identity_not_after(cert.id) * 1000;
-	cert.digest = hash_str(str_of(chain)) ^ hash_str(str_of(roots)) * 3;
-	cert.roots = hash_str(str_of(roots));
-	if (strcmp(tls_identity_uri(cert.id), q->uri) != 0)
-		r = errbuf_set(err, -EINVAL, "the CA's certificate is for \"%s\"",
-			       tls_identity_uri(cert.id));
-	else if (tls_identity_not_after(cert.id) <= clock_wall_s())
-		r = errbuf_set(err, -EKEYEXPIRED,
-			       "the CA's certificate has expired already; "
-			       "are the clocks right?");
-	if (r < 0) {
-		tls_identity_put(&cert.id);
-		return r;
-	}
-	*ret = cert;
-	return 0;
-}
-
-static int read_answer(const struct istio_request *q, struct errbuf *err, struct source_cert *ret)
-{
-	struct errbuf why = { 0 };
-	struct pb_decode d = { .err = &why };
-	struct chain c = { 0 };
-	int r;
-
-	if (!q->complete)
-		return errbuf_set(err, -EBADMSG, "the CA's answer is empty");
-	r = pb_decode(&d, (struct str){ q->answer.p, q->answer.n }, answer_fields, &c);
-	if (r == 0 && c.n < 2)
-		r = errbuf_set(&why, -EBADMSG, "%zu certificates, there should be one and the root",
-			       c.n);
-	if (r == 0)
-		r = make_identity(q, &c, &why, ret);
-	return r < 0 ? errbuf_set(err, r, "the CA's answer: %.400s",
-				  why.text[0] ? why.text : log_strerror(r))
-		     : 0;
-}
-
 /* ---- calls ---- */
 
 static int on_begin(void *arg, uint32_t bytes)
@@ -238,6 +145,15 @@ static void finish(struct istio_request *q, int r, const struct errbuf *err, str
 	start_next(ca);
 }
 
+static int answer_of(const struct istio_request *q, struct errbuf *err, struct source_cert *ret)
+{
+	const struct answer_to to = { .uri = q->uri, .key_pem = q->key_pem };
+
+	if (!q->complete)
+		return errbuf_set(err, -EBADMSG, "the CA's answer is empty");
+	return answer_read((struct str){ q->answer.p, q->answer.n }, &to, err, ret);
+}
+
 static void on_done(void *arg, const struct grpc_status *st)
 {
 	struct istio_request *q = arg;
@@ -249,7 +165,7 @@ static void on_done(void *arg, const struct grpc_status *st)
 	q->call = NULL;
 	q->ca->n_under_way--;
 	if (st->code == GRPC_OK)
-		r = read_answer(q, &err, &cert);
+		r = answer_of(q, &err, &cert);
 	else
 		r = errbuf_set(&err, -EIO, "the CA %s%s: %.300s",
 			       st->answered ? "refuses, " : "cannot be reached",

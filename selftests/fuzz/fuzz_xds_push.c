@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Messages of istiod into the store: two-byte length, a DeltaDiscoveryResponse, the next one.
+ * Whatever comes, a name is held once, what was refused is held no more, and at the end nothing is
+ * left of any of them.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/log.h"
+#include "feed/xds_priv.h"
+#include "h2/grpc_call.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+static const struct grpc_channel_opts channel_opts = {
+	.server = { .host = "127.0.0.1", .port = 1, .plaintext = true },
+	.alt_name = "",
+	.root_ca = "",
+	.token = "",
+	.cluster = "",
+};
+static const struct grpc_call_opts call_opts = { .path = "/x", .message_max = 1 };
+static const struct grpc_call_ops call_ops = { 0 };
+static struct loop *loop;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	log_set_level((enum log_level)-1); /* below errors: each refusal is one */
+	return loop_new(&loop, "fuzz");
+}
+
+static void begin(struct xds *x)
+{
+	x->loop = loop;
+	x->o = (struct xds_opts){ .node = "n",
+				  .network = "",
+				  .pod_name = "p",
+				  .pod_namespace = "ns",
+				  .instance_ip = "10.0.0.9" };
+	x->decoder.network = "";
+	BUG_ON(intern_new(&x->decoder.strings) < 0);
+	BUG_ON(grpc_channel_new(loop, &channel_opts, &x->channel) < 0);
+	BUG_ON(grpc_call_start(x->channel, &call_opts, &call_ops, x, &x->call) < 0);
+}
+
+static void end(struct xds *x)
+{
+	grpc_call_cancel(&x->call);
+	grpc_channel_free(&x->channel);
+	xds_push_reset(&x->push);
+	xds_clean(x);
+	xds_store_fini(&x->store);
+	BUG_ON(intern_count(x->decoder.strings) != 0);
+	xds_decoder_fini(&x->decoder);
+	intern_free(&x->decoder.strings);
+}
+
+/* As the stream does it. */
+static int message(struct xds *x, const uint8_t *p, size_t n)
+{
+	size_t half = n / 2;
+	int r;
+
+	xds_push_reset(&x->push);
+	x->message++;
+	r = xds_push_bytes(x, p, half);
+	if (r == 0)
+		r = xds_push_bytes(x, p + half, n - half);
+	if (r == 0)
+		r = xds_push_end(x);
+	vec_for_each(name, &x->push.rejected)
+		BUG_ON(r == 0 && x->push.has_type && !x->push.unknown_type &&
+		       !xds_store_is_refused(&x->store, x->push.type, str_of(*name)));
+	BUG_ON(r == 0 && x->push.n_errors == 0 && x->push.rejected.n);
+	xds_push_reset(&x->push);
+	x->call->waiting.n = 0; /* the answer */
+	return r;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct xds x = { 0 };
+
+	begin(&x);
+	while (size > 2) {
+		size_t n = (size_t)(data[0] << 8 | data[1]);
+
+		data += 2;
+		size -= 2;
+		if (n > size)
+			n = size;
+		if (message(&x, data, n) < 0)
+			break; /* the stream would end */
+		data += n;
+		size -= n;
+	}
+	end(&x);
+	return 0;
+}
