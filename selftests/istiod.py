@@ -20,6 +20,8 @@ Commands (all optional in one object, done in this order):
   ca {fail, ttl, uri}   fail: the next N requests are refused; uri: for somebody else
   proxy {rate, cut}  the port --proxy hands on `rate` bytes per 10 ms (0: no limit) and resets
                      each connection after `cut` bytes of istiod's from now on (0: not)
+  mute BOOL          names that are asked for wait (a client on demand: it subscribes to nothing and names
+                     what it needs, and gets that, what is behind a VIP, and all workloads of its node)
   log true           what was seen since the last time: requests of streams, of the CA
 """
 import argparse
@@ -228,6 +230,22 @@ class World:
         self.end = (0, '')  # number of the order, status
         self.log = []
         self.ca = {'fail': 0, 'ttl': 0, 'uri': ''}
+        self.mute = False
+
+    def lookup(self, name):
+        """What istiod gives to who asks for a uid, namespace/hostname or network/address."""
+        table = self.resources[ADDRESS]
+        if name in table:
+            found = [name]
+        else:
+            found = [n for n, (_, body) in table.items() if name in aliases(body)]
+        service = next((n for n in found if first(table[n][1], 2, None) is not None), None)
+        if service is None or len(found) > 1:  # a workload's address counts before a VIP
+            return [n for n in found if first(table[n][1], 1, None) is not None]
+        return found + [n for n, (_, body) in table.items() if service in memberships(body)]
+
+    def on_node(self, node):
+        return [n for n, (_, body) in self.resources[ADDRESS].items() if node_of(body) == node]
 
     def put(self, items):
         for url, name, body in items:
@@ -245,10 +263,49 @@ class World:
             self.changed.notify_all()
 
 
+def readable(f):
+    """Resources may be broken on purpose: nothing is in such a one."""
+    def g(body):
+        try:
+            return f(body)
+        except (IndexError, TypeError, AttributeError, ValueError, OSError):
+            return []
+    return g
+
+
+@readable
+def aliases(body):
+    """network/address of a workload or service."""
+    w, s = first(body, 1), first(body, 2)
+    pairs = [(first(w, 4), v) for n, v in fields(w) if n == 3]
+    pairs += [(first(v, 1), first(v, 2)) for n, v in fields(s) if n == 4]
+    return [f'{network.decode()}/' + socket.inet_ntop(
+        socket.AF_INET6 if len(ip) == 16 else socket.AF_INET, ip) for network, ip in pairs]
+
+
+@readable
+def memberships(body):
+    return [first(v, 1).decode() for n, v in fields(first(body, 1)) if n == 22]
+
+
 def response(url, nonce, put, removed):
-    resources = [msg((1, version), (2, msg((1, url), (2, body))), (3, name))
+    resources = [msg((1, version), (2, msg((1, url), (2, body))), (3, name),
+                     (4, aliases(body) if url == ADDRESS else None))
                  for name, (version, body) in put]
     return msg((2, resources), (4, url), (5, nonce), (6, removed))
+
+
+@readable
+def node_of(body):
+    return first(first(body, 1), 9).decode()
+
+
+def node_name(node):
+    """NODE_NAME of the metadata."""
+    for n, entry in fields(first(node, 3)):
+        if n == 1 and first(entry, 1) == b'NODE_NAME':
+            return first(first(entry, 2), 3).decode()
+    return ''
 
 
 def bearer_ok(world, context):
@@ -265,6 +322,27 @@ class Stream:
         self.answered = set()
         self.open = True
         self.nonce = 0
+        self.node = ''
+        self.on_demand = False
+        self.subscribed = set()
+        self.asked = []
+
+    def subscribe(self, data, is_first):
+        names = [v.decode() for n, v in fields(data) if n == 3]
+        gone = [v.decode() for n, v in fields(data) if n == 4]
+        if is_first:
+            self.on_demand = '*' in names and '*' in gone
+        if not self.on_demand:
+            return {}
+        # as istiod: a name that is subscribed to already has no answer
+        fresh = [n for n in names if n not in self.subscribed and n != '*']
+        self.subscribed.update(fresh)
+        self.subscribed.difference_update(gone)
+        if is_first:
+            self.subscribed.update(self.held[ADDRESS])
+            fresh += self.held[ADDRESS]
+        self.asked += fresh
+        return {'subscribe': names, 'unsubscribe': gone}
 
     def read(self, requests, metadata):
         try:
@@ -276,13 +354,17 @@ class Stream:
                 if error is not None:
                     seen['error'] = first(error, 2).decode()
                 with self.world.changed:
-                    if url not in self.held:
+                    is_first = url not in self.held
+                    if is_first:
                         claims = dict((first(e, 1).decode(), first(e, 2).decode())
                                       for n, e in fields(data) if n == 5)
                         self.held[url] = claims
                         node = first(data, 1)
+                        self.node = node_name(node) or self.node
                         seen.update(claims=len(claims), node=first(node, 1).decode(),
                                     clusterid=metadata.get('clusterid'))
+                    if url == ADDRESS:
+                        seen.update(self.subscribe(data, is_first))
                     self.world.log.append(seen)
                     self.world.changed.notify_all()
         except Exception:  # the stream is gone
@@ -291,10 +373,40 @@ class Stream:
             self.open = False
             self.world.changed.notify_all()
 
+    def next_asked(self):
+        """Of a client on demand: what it has asked for, what is new on its node, what has changed."""
+        have, table = self.held[ADDRESS], self.world.resources[ADDRESS]
+        names, removed = [], []
+        if not self.world.mute:
+            for name in self.asked:
+                found = self.world.lookup(name)
+                names += found
+                removed += [] if found else [name]
+            self.asked = []
+        here = [n for n in self.world.on_node(self.node) if n not in self.subscribed]
+        changed = [n for n in self.subscribed if n in table and have.get(n) != table[n][0]]
+        gone = [n for n in self.subscribed if n in have and n not in table]
+        names = dict.fromkeys(names + here + changed)
+        if not names and not removed and not gone and ADDRESS in self.answered:
+            return None
+        self.answered.add(ADDRESS)
+        self.subscribed.update(names)
+        for n in gone:
+            have.pop(n)
+        have.update((n, table[n][0]) for n in names)
+        self.nonce += 1
+        return response(ADDRESS, f'n{self.nonce}', [(n, table[n]) for n in names],
+                        list(dict.fromkeys(removed + gone)))
+
     def next(self):
         """The next message, or None; under the lock."""
         for url in (ADDRESS, AUTHORIZATION):
             if url not in self.held:
+                continue
+            if url == ADDRESS and self.on_demand:
+                out = self.next_asked()
+                if out is not None:
+                    return out
                 continue
             have, want = self.held[url], self.world.resources[url]
             put = [(n, v) for n, v in want.items() if have.get(n) != v[0]]
@@ -478,6 +590,7 @@ def obey(world, drip, order):
         if 'end' in order:
             world.end = (world.end[0] + 1, order['end'])
         world.ca.update(order.get('ca', {}))
+        world.mute = order.get('mute', world.mute)
         if drip and 'proxy' in order:
             drip.rate = order['proxy'].get('rate', 0)
             drip.cut = order['proxy'].get('cut', 0)

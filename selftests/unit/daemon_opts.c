@@ -222,6 +222,20 @@ static void two_uses_of_one_port_name_both_sources(void **state)
 	assert_int_equal(parse(f, NULL), 0);
 }
 
+static void on_demand_needs_istiod_and_no_names(void **state)
+{
+	struct fixture *f = *state;
+
+	refused(f, "xds_on_demand: on\n", ":1: xds_on_demand needs xds_address");
+	refused(f, "xds_address: i:1\nxds_on_demand: on\n",
+		":2: xds_on_demand needs dns: off (default)");
+	write_file(f, "xds_address: i:1\ndns: off\n");
+	setenv("XDS_ON_DEMAND", "true", 1);
+	assert_int_equal(parse(f, NULL), 0);
+	unsetenv("XDS_ON_DEMAND");
+	assert_int_equal(f->o.xds_on_demand % 2, OPTS_DNS_ON);
+}
+
 static void a_file_that_was_asked_for_must_exist(void **state)
 {
 	struct fixture *f = *state;
@@ -374,6 +388,7 @@ int main(void)
 		T(a_run_dir_too_long_for_a_socket_path_is_refused),
 		T(bad_values_of_environment_and_flags_name_them),
 		T(two_uses_of_one_port_name_both_sources),
+		T(on_demand_needs_istiod_and_no_names),
 		T(a_file_that_was_asked_for_must_exist),
 		T(help_and_version_need_no_valid_configuration),
 		T(failure_leaves_the_result_untouched),

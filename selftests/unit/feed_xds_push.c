@@ -470,6 +470,97 @@ static void the_text_of_a_refusal_is_always_utf_8(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static int send_nothing(void *arg, const char *const *name, size_t n, bool subscribe)
+{
+	(void)arg, (void)name, (void)n, (void)subscribe;
+	return 0;
+}
+
+static bool not_held(void *arg, struct str name)
+{
+	(void)arg, (void)name;
+	return false;
+}
+
+static bool connected(void *arg)
+{
+	(void)arg;
+	return true;
+}
+
+static void on_stop(void *arg)
+{
+	loop_stop_any(arg);
+}
+
+static void turn(struct loop *loop)
+{
+	for (int i = 0; i < 3; i++) {
+		loop_post_any(loop, on_stop, loop);
+		loop_run(loop);
+	}
+}
+
+static void on_demanded(void *arg, int r)
+{
+	*(int *)arg = r;
+}
+
+/* By the name of the resource, by an alias, by a removal, and by one that is refused. */
+static void who_asks_by_name_hears_of_it_when_the_message_is_complete(void **state)
+{
+	static const struct demand_ops ops = { send_nothing, not_held, connected };
+	static const char *const names[] = { "a", "n/10.0.0.1", "n/10.0.0.2", "bad", "other" };
+	static const int expected[] = { 0, 0, -ENOENT, -EBADMSG, 1 };
+	struct xds *x = *state;
+	struct pb_writer w = { 0 };
+	struct demand_ask *ask;
+	struct loop *loop; /* the other one would connect */
+	int got[ARRAY_LEN(names)];
+	size_t res, any;
+
+	assert_int_equal(loop_new(&loop, "test"), 0);
+	assert_int_equal(demand_new(loop, &x->o.demand), 0);
+	demand_attach(x->o.demand, &ops, x);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct demand_question q = { .name = names[i] };
+
+		got[i] = 1;
+		assert_int_equal(demand_ask_any(x->o.demand, loop, &q, on_demanded, &got[i], &ask),
+				 0);
+	}
+	turn(loop);
+	put_workload(&w, "a", "a", "ns", "v1");
+	res = pb_begin(&w, 2); /* not readable, with an alias */
+	any = pb_begin(&w, 2);
+	pb_put_text(&w, 1, xds_type_url[XDS_ADDRESS]);
+	pb_put_text(&w, 2, "?");
+	pb_end(&w, any);
+	pb_put_text(&w, 3, "bad");
+	pb_end(&w, res);
+	res = pb_begin(&w, 2);
+	any = pb_begin(&w, 2);
+	pb_put_text(&w, 1, xds_type_url[XDS_ADDRESS]);
+	pb_put_bytes(&w, 2, (struct str){ "\x0a\x07\x12\x01n\xa2\x01\x01u", 9 });
+	pb_end(&w, any);
+	pb_put_text(&w, 3, "u");
+	pb_put_text(&w, 4, "n/10.0.0.9");
+	pb_put_text(&w, 4, "n/10.0.0.1");
+	pb_end(&w, res);
+	pb_put_text(&w, 6, "n/10.0.0.2");
+	put_tail(&w, XDS_ADDRESS, "n1");
+	assert_int_equal(push(x, &w), 0);
+	demand_settle(x->o.demand, 0);
+	turn(loop);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (got[i] != expected[i])
+			fail_msg("%s: %d, expected %d", names[i], got[i], expected[i]);
+	demand_detach(x->o.demand);
+	turn(loop);
+	demand_free(&x->o.demand);
+	loop_free(&loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -485,6 +576,7 @@ int main(void)
 		TEST(the_claims_of_a_large_mesh_stay_below_istiod_s_limit),
 		TEST(the_input_of_the_model_has_the_own_node_first_and_copies_of_services),
 		TEST(the_text_of_a_refusal_is_always_utf_8),
+		TEST(who_asks_by_name_hears_of_it_when_the_message_is_complete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "feed/demand.h"
 #include "io/tcp.h"
 #include "report/access.h"
 #include "report/drops.h"
@@ -272,6 +273,7 @@ void conn_end(struct conn *c, enum weft_reason why, const char *detail)
 	timer_cancel(&c->deadline);
 	task_cancel(&c->resume_later);
 	resolver_cancel(&c->query);
+	demand_cancel(&c->ask);
 	conn_stop_relay(c);
 	/* The application shall see an error, not an orderly end of a stream that was cut. */
 	if (why != WEFT_REASON_OK) {

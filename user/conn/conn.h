@@ -21,6 +21,8 @@
 #include "tunnel/tunnel.h"
 
 struct access_log;
+struct demand;
+struct demand_ask;
 struct drops;
 struct ident_store;
 struct kern;
@@ -40,6 +42,8 @@ struct conn_shared {
 	struct metrics *metrics;
 	struct access_log *access;
 	struct drops *drops;
+	struct demand *demand; /* NULL: all of the mesh is known */
+	const char *network; /* of this node, "" */
 	const char *node, *congestion; /* congestion: of legs that stay on the node, or NULL */
 	uint32_t tunnel_connections; /* that one tunnel carries in its life; 0: no limit */
 	uint64_t tunnel_ping_ns;       /* see struct tunnel_opts */
@@ -138,9 +142,11 @@ struct conn {
 	bool caught; /* outbound: by rules of istio-cni, not by the hooks */
 	bool waypoint; /* outbound: through one; what was dialled is the authority */
 	bool by_name; /* outbound: dst has no address, its hostname tells the one that is chosen */
+	bool outside; /* outbound: nobody has what was dialled, says istiod (ask.c) */
 	bool resolve_waits; /* the name is being asked for */
 	bool cut; /* by conn_recheck(): ends with POLICY_CHANGED, whatever is seen first */
 	uint8_t redials;
+	uint8_t asks; /* questions to istiod */
 	uint8_t path; /* enum weft_path */
 	uint8_t reason;
 	int app_error; /* of the connect to the application: 0 or -errno */
@@ -160,6 +166,8 @@ struct conn {
 	char *policy, *detail;	/* why it ended; NULL mostly */
 	int rule;		/* of policy */
 	struct resolver_query query;
+	struct demand_ask *ask; /* under way */
+	uint64_t asked;	/* hash of the last name that was asked for */
 	struct timer deadline;
 	struct task free_later, resume_later;
 	union {
@@ -186,6 +194,8 @@ uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspect
 uint64_t conn_bytes_received(const struct conn *c);
 /* await.c: in pods of istio-cni, waits for what the control plane has not told yet */
 enum step stage_await(struct conn *c);
+/* ask.c: waits for what istiod tells only if it is asked */
+enum step stage_ask(struct conn *c);
 /* stages.c: shared stages */
 enum step stage_report_open(struct conn *c);
 void conn_series_drop(struct conn_series *slot);

@@ -2,6 +2,7 @@
 /*
  * A connection that arrived in a tunnel for a local pod (CONNECT on port 15008).
  *
+ *   ask        istiod for what it has not told, where it tells only what is asked for
  *   identify   who is the peer (its certificate), which workload has its address
  *   authorize  is it for this pod and port, and does policy allow it: 400, 401, 503
  *   connect    to the application, from the client's address
@@ -62,6 +63,16 @@ static enum step refuse(struct conn *c, unsigned status, enum weft_reason why, c
 	pump_stop(&c->pump, false);
 	tunnel_respond(s, status, NULL);
 	return conn_fail(c, why, "%s", detail);
+}
+
+/* Who is the peer, and whose is an address that is not the pod's. */
+static enum step stage_ask_both(struct conn *c)
+{
+	const struct hbone_authority *a = &c->head->authority;
+
+	if (!c->head->bad && a->is_ip && !ip_eq(&a->addr, &c->chosen.addr))
+		c->dialled.addr = a->addr;
+	return stage_ask(c);
 }
 
 static enum step stage_identify(struct conn *c)
@@ -246,9 +257,10 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_inbound[] = {
-	{ "identify", stage_identify }, { "authorize", stage_authorize },
-	{ "connect", stage_connect },	{ "answer", stage_answer },
-	{ "relay", stage_relay },	{ NULL, NULL },
+	{ "ask", stage_ask_both },	  { "identify", stage_identify },
+	{ "authorize", stage_authorize }, { "connect", stage_connect },
+	{ "answer", stage_answer },	  { "relay", stage_relay },
+	{ NULL, NULL },
 };
 
 /* ---- what the tunnel calls ---- */

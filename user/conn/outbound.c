@@ -5,6 +5,7 @@
  *   await      in a pod of istio-cni: the control plane tells of it after the agent did
  *   identify   whose socket is this, what did it dial (weft_origdst, left by sockops; what
  *              istio-cni's rules caught around the hooks, netfilter knows)
+ *   ask        istiod for what it has not told, where it tells only what is asked for
  *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
  *   resolve    the name of an endpoint that has no address of its own
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
@@ -126,7 +127,7 @@ static enum step stage_route(struct conn *c)
 	c->dst = workload_get(r.dst);
 	c->sans_of = service_get(r.sans_of);
 	/* The hooks let pass what is outside of the mesh; the rules know no such thing. */
-	if (!c->dst && !c->caught)
+	if (!c->dst && !c->caught && !c->outside)
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
 	if (!c->service && c->dst && !c->waypoint)
 		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
@@ -391,8 +392,9 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_outbound[] = {
-	{ "await", stage_await },         { "identify", stage_identify },
-	{ "route", stage_route },         { "resolve", stage_resolve },
-	{ "authorize", stage_authorize }, { "tunnel", stage_tunnel },
-	{ "relay", stage_relay },         { NULL, NULL },
+	{ "await", stage_await },     { "identify", stage_identify },
+	{ "ask", stage_ask },         { "route", stage_route },
+	{ "resolve", stage_resolve }, { "authorize", stage_authorize },
+	{ "tunnel", stage_tunnel },   { "relay", stage_relay },
+	{ NULL, NULL },
 };

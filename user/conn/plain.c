@@ -4,6 +4,7 @@
  * that is not enrolled): bpf/sklookup.bpf.c steered its SYN to the plaintext listener, or rules of
  * istio-cni redirected it.
  *
+ *   ask        who it is, where istiod tells only what is asked for
  *   identify   the client has an address, never an identity
  *   authorize  policy decides: permissive meshes let it in, strict ones do not
  *   connect    to the application, from the client's address
@@ -122,6 +123,7 @@ static enum step stage_relay(struct conn *c)
 
 const struct stage conn_plain[] = {
 	{ "await", stage_await },
+	{ "ask", stage_ask },
 	{ "identify", stage_identify },
 	{ "authorize", stage_authorize },
 	{ "connect", stage_connect },

@@ -136,8 +136,9 @@ void conn_recheck(struct conn_worker *w)
 		struct conn *c = list_entry(n, struct conn, node);
 		struct workload *now;
 
-		/* Those that wait for the application as well: they were authorized before. */
-		if (!c->inbound || c->cut || !is_enrolled(&r, c->local))
+		/* Those that wait for the application as well: they were authorized before, unlike
+		 * those that wait for istiod. */
+		if (!c->inbound || c->cut || c->ask || !is_enrolled(&r, c->local))
 			continue;
 		/* The workload's own list of policies may have changed as well. */
 		now = conn_local_workload(r.s, c->local);

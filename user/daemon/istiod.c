@@ -13,6 +13,7 @@
 #include "codec/promtext.h"
 #include "daemon/daemon.h"
 #include "ident/store.h"
+#include "pod/mesh.h"
 
 #define CA_IDLE_NS (60 * NS_PER_S)
 
@@ -132,8 +133,19 @@ static void channel_opts(const struct daemon *d, bool ca, struct grpc_channel_op
 
 int istiod_prepare(struct daemon *d, struct errbuf *err)
 {
+	int r = 0;
+
 	channel_opts(d, true, &d->istiod.ca);
-	return read_environment(d, err);
+	if (d->opts.xds_on_demand % 2 == OPTS_DNS_ON)
+		r = demand_new(d->loop, &d->istiod.demand);
+	return r < 0 ? r : read_environment(d, err);
+}
+
+static void on_outside(void *arg, const struct weft_addr *a, bool on)
+{
+	struct daemon *d = arg;
+
+	mesh_outside(d->mesh, a, on);
 }
 
 int istiod_start(struct daemon *d, void (*on_apply)(void *arg, const struct snap *s),
@@ -147,9 +159,14 @@ int istiod_start(struct daemon *d, void (*on_apply)(void *arg, const struct snap
 		.instance_ip = d->opts.instance_ip,
 		.meta = d->istiod.meta,
 		.n_meta = d->istiod.n_meta,
+		.demand = d->istiod.demand,
 	};
 	int r;
 
+	if (o.demand) {
+		mesh_on_demand(d->mesh);
+		demand_on_outside(o.demand, on_outside, d);
+	}
 	channel_opts(d, false, &o.channel);
 	r = xds_start(d->loop, d->model, &o, on_apply, d, &d->istiod.xds);
 	return r < 0 ? errbuf_set(err, r, "cannot start the client of istiod: %s", log_strerror(r))
@@ -174,6 +191,7 @@ void istiod_fini(struct daemon *d)
 	for (size_t k = 0; k < i->n_meta; k++)
 		free((char *)(uintptr_t)i->meta[k].name);
 	i->n_meta = 0;
+	demand_free(&i->demand);
 }
 
 /* ---- identities ahead of their use ---- */
@@ -283,6 +301,7 @@ void istiod_view(struct daemon *d, json_t *mesh)
 	set_text(j, "rejection", s.rejection);
 	set_int(j, "unknown_values", s.unknown_values);
 	set_int(j, "apply_ns", s.apply_ns);
+	json_object_set_new(j, "on_demand", json_boolean(d->istiod.demand));
 	json_object_set_new(mesh, "istiod", j);
 	set_text(mesh, "path", s.server);
 	set_int(mesh, "applied", s.applied);
@@ -332,6 +351,35 @@ static void write_ends(const struct xds_status *s, struct prom *w)
 	}
 }
 
+static void write_demand(const struct demand *demand, struct prom *w)
+{
+	struct demand_stats s;
+
+	demand_stats(demand, &s);
+	const struct {
+		const char *result;
+		uint64_t n;
+	} ends[] = {
+		{ "found", s.found },     { "absent", s.absent }, { "refused", s.refused },
+		{ "timeout", s.timeout }, { "other", s.other },
+	};
+
+	prom_family(w, "weft_xds_demands", PROM_COUNTER,
+		    "connections that waited for something istiod had not told, by how that ended");
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		prom_begin(w, "weft_xds_demands", PROM_COUNTER);
+		prom_label(w, "result", ends[i].result);
+		prom_u64(w, ends[i].n);
+	}
+	one(w, "weft_xds_demand_wait_seconds", PROM_COUNTER, "how long they waited, all together",
+	    (double)s.waited_ns / 1e9);
+	one(w, "weft_xds_demand_names", PROM_COUNTER, "names that istiod was asked for",
+	    (double)s.asked);
+	one(w, "weft_xds_demand_waiting", PROM_GAUGE, "names without an answer", (double)s.waiting);
+	one(w, "weft_xds_demand_outside", PROM_GAUGE,
+	    "addresses that are nobody's, and passed by the kernel", (double)s.outside);
+}
+
 void istiod_metrics(struct daemon *d, struct prom *w)
 {
 	double messages[XDS_TYPES], rejected[XDS_TYPES], held[XDS_TYPES];
@@ -361,4 +409,6 @@ void istiod_metrics(struct daemon *d, struct prom *w)
 	one(w, "weft_xds_apply_seconds", PROM_GAUGE, "how long the last apply took",
 	    (double)s.apply_ns / 1e9);
 	write_ends(&s, w);
+	if (d->istiod.demand)
+		write_demand(d->istiod.demand, w);
 }

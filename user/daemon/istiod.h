@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "base/hmap.h"
+#include "feed/demand.h"
 #include "feed/xds.h"
 
 struct daemon;
@@ -18,6 +19,7 @@ struct prom;
 
 struct istiod {
 	struct xds *xds;
+	struct demand *demand; /* NULL: the whole mesh is taken */
 	struct grpc_channel_opts ca;
 	struct grpc_header xds_headers[ISTIOD_HEADERS_MAX + 1], ca_headers[ISTIOD_HEADERS_MAX + 1];
 	struct xds_meta meta[ISTIOD_META_MAX];

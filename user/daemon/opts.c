@@ -53,6 +53,9 @@ static const struct optkey keys[] = {
 	  .env = { "XDS_ROOT_CA" }, .help = "PEM file, PEM text or SYSTEM, to check istiod against" },
 	{ "xds_alt_hostname", KEY_TEXT_OR_NONE, AT(xds_alt_hostname), .def = "",
 	  .env = { "ALT_XDS_HOSTNAME" }, .help = "another name istiod's certificate may have" },
+	{ "xds_on_demand", KEY_WORD, AT(xds_on_demand), .def = "off", .words = dns_words,
+	  .env = { "XDS_ON_DEMAND" },
+	  .help = "istiod is asked for an address when it is needed; with dns: off only" },
 	{ "ca_address", KEY_TEXT_OR_NONE, AT(ca_address), .def = "", .check = optcheck_server,
 	  .env = { "CA_ADDRESS" },
 	  .help = "with certificates: istio, host:port; empty: xds_address" },
@@ -285,14 +288,8 @@ bool opts_reads(const char *name)
 
 static int read_environment(struct opts *o, struct errbuf *err)
 {
-	const char *on_demand = getenv("XDS_ON_DEMAND");
-	bool yes = false;
 	int r = 0;
 
-	if (on_demand && str_to_bool(str_of(on_demand), &yes) == 0 && yes)
-		return errbuf_set(err, -EINVAL,
-				  "XDS_ON_DEMAND is not supported, weftd always takes "
-				  "the whole mesh: unset it");
 	for (size_t i = 0; r == 0 && i < OPTS_KEYS; i++)
 		r = read_variables(o, i, err);
 	return r;
@@ -471,6 +468,15 @@ static int check_istio(const struct opts *o, struct errbuf *err)
 				  "%s: certificates from istio need its address: set "
 				  "ca_address or xds_address",
 				  source_of(o, &o->certificates));
+	if (o->xds_on_demand % 2 != OPTS_DNS_ON)
+		return 0;
+	if (!o->xds_address[0])
+		return errbuf_set(err, -EINVAL, "%s: xds_on_demand needs xds_address",
+				  source_of(o, &o->xds_on_demand));
+	/* A name leads to an address only where all names are known. */
+	if (o->dns % 2 == OPTS_DNS_ON)
+		return errbuf_set(err, -EINVAL, "%s: xds_on_demand needs dns: off (%s)",
+				  source_of(o, &o->xds_on_demand), source_of(o, &o->dns));
 	return 0;
 }
 

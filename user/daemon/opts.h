@@ -28,7 +28,7 @@ enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_dns { OPTS_DNS_ON, OPTS_DNS_OFF, OPTS_DNS_TRUE, OPTS_DNS_FALSE, OPTS_DNS_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 45
+#define OPTS_KEYS 46
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -63,7 +63,7 @@ struct opts {
 	uint32_t certificates; /* enum opts_certificates */
 	uint32_t aead; /* enum opts_aead */
 	uint32_t confine; /* enum opts_confine */
-	uint32_t dns; /* enum opts_dns */
+	uint32_t dns, xds_on_demand; /* enum opts_dns */
 	uint32_t access_log_format, log_format; /* enum opts_format */
 	uint32_t log_level; /* enum log_level */
 	uint64_t certificate_ttl_ns;

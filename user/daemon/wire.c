@@ -277,6 +277,8 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.metrics = d->metrics;
 	d->shared.access = d->access;
 	d->shared.drops = d->drops;
+	d->shared.demand = d->istiod.demand;
+	d->shared.network = d->opts.network;
 	d->shared.node = d->opts.node;
 	d->shared.tunnel_connections = d->opts.tunnel_connections;
 	d->shared.congestion = d->opts.local_congestion[0] ? d->opts.local_congestion : NULL;

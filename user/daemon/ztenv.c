@@ -59,7 +59,6 @@ static const struct row {
 	{ "ZTUNNEL_CPU_LIMIT", NOTHING, NULL, "the key workers" },
 	{ "ZTUNNEL_RESOURCE_CPU_LIMIT", NOTHING, NULL, "the key workers" },
 	{ "ZTUNNEL_RESOURCE_CPU_REQUEST", NOTHING, NULL, "the key workers" },
-	{ "XDS_ON_DEMAND", NOTHING, NULL, "refused where it is true" },
 };
 
 /* Of these, names that are in no list are said. Kubernetes makes others for services. */
@@ -221,7 +220,7 @@ static void look_at(const char *name, const char *value, bool (*is_key)(const ch
 
 	if (row && row->what == ONLY && value[0] && strcmp(value, row->value) != 0)
 		say(ret->other, sizeof(ret->other), name, value, row->why);
-	if (row && row->what == NOTHING && strcmp(name, "XDS_ON_DEMAND") != 0)
+	if (row && row->what == NOTHING)
 		say(ret->other, sizeof(ret->other), name, value, row->why);
 	if (row || is_key(name) || is_of_service(name) ||
 	    starts_with_any(name, free_form, ARRAY_LEN(free_form)))

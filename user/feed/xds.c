@@ -73,6 +73,8 @@ static void apply_now(void *arg)
 	x->applied_ns = clock_mono_ns();
 	x->status.apply_ns = x->applied_ns - begin;
 	xds_clean(x);
+	if (x->o.demand)
+		demand_settle(x->o.demand, r < 0 ? -EIO : 0);
 	x->lacks_since_ns = 0;
 	x->status.apply_error[0] = '\0';
 	if (r < 0) {
@@ -140,6 +142,8 @@ static int on_end(void *arg)
 	xds_push_reset(&x->push);
 	if (r == 0)
 		apply_soon(x);
+	if (r == 0 && x->o.demand && !x->dirty)
+		demand_settle(x->o.demand, 0);
 	return r;
 }
 
@@ -175,6 +179,8 @@ static void stream_ended(struct xds *x, const struct grpc_status *st)
 
 	count_end(x, st);
 	x->call = NULL;
+	if (x->o.demand)
+		demand_stream_end(x->o.demand);
 	xds_push_reset(&x->push);
 	timer_cancel(&x->patience);
 	if (was)
@@ -244,6 +250,31 @@ void xds_reconnect(struct xds *x)
 		timer_set(x->loop, &x->retry, 0, stream_start, x);
 }
 
+/* ---- by name ---- */
+
+static int on_send_names(void *arg, const char *const *name, size_t n, bool subscribe)
+{
+	return xds_send_names(arg, name, n, subscribe);
+}
+
+static bool on_held(void *arg, struct str name)
+{
+	const struct xds *x = arg;
+
+	return xds_store_find(&x->store, XDS_ADDRESS, name);
+}
+
+static bool is_connected(void *arg)
+{
+	const struct xds *x = arg;
+
+	return x->status.connected;
+}
+
+static const struct demand_ops demand_ops = {
+	.send = on_send_names, .held = on_held, .connected = is_connected
+};
+
 int xds_start(struct loop *loop, struct model *m, const struct xds_opts *o,
 	      void (*on_apply)(void *arg, const struct snap *s), void *arg, struct xds **ret)
 {
@@ -266,6 +297,8 @@ int xds_start(struct loop *loop, struct model *m, const struct xds_opts *o,
 	r = grpc_channel_new(loop, &o->channel, &x->channel);
 	if (r < 0)
 		return r;
+	if (o->demand)
+		demand_attach(o->demand, &demand_ops, x);
 	stream_start(x);
 	*ret = TAKE_PTR(x);
 	return 0;
@@ -277,6 +310,8 @@ void xds_stop(struct xds **px)
 
 	if (!x)
 		return;
+	if (x->o.demand)
+		demand_detach(x->o.demand);
 	timer_cancel(&x->retry);
 	timer_cancel(&x->patience);
 	timer_cancel(&x->apply);

@@ -18,6 +18,7 @@
 #include "h2/grpc.h"
 #include "model/snap.h"
 
+struct demand;
 struct loop;
 struct xds;
 
@@ -33,6 +34,7 @@ struct xds_opts {
 	const char *node, *network, *pod_name, *pod_namespace, *instance_ip;
 	const struct xds_meta *meta;
 	size_t n_meta;
+	struct demand *demand; /* addresses are fetched when they are asked for; NULL: all of them */
 };
 
 /* The strings of o must outlive it. on_apply runs on the loop after each publish. */

@@ -4,6 +4,7 @@
 #include "base/vec.h"
 #include "codec/pb.h"
 #include "feed/apply.h"
+#include "feed/demand.h"
 #include "feed/xds_store.h"
 #include "io/loop.h"
 
@@ -11,6 +12,11 @@
 #define XDS_RESOURCE_MAX (16u << 20)
 
 extern const char *const xds_type_url[XDS_TYPES];
+
+struct xds_heard { /* about a name that somebody asked for */
+	char *name;
+	int result;
+};
 
 /* One message on its way in: nothing of it counts before it is complete. */
 struct xds_push {
@@ -20,6 +26,7 @@ struct xds_push {
 	char *nonce; /* malloc'ed */
 	VEC(struct xds_resource *) resources;
 	VEC(char *) removed, rejected; /* names */
+	VEC(struct xds_heard) heard;
 	char errors[2048]; /* "name: reason; name: reason" */
 	size_t n_errors;
 };
@@ -56,5 +63,6 @@ void xds_clean(struct xds *x);
 
 /* xds_request.c: what we send. */
 int xds_send_subscribe(struct xds *x, enum xds_type type);
+int xds_send_names(struct xds *x, const char *const *name, size_t n, bool subscribe);
 /* error NULL: all of it was good. */
 int xds_send_ack(struct xds *x, const char *type_url, const char *nonce, const char *error);

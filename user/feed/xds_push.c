@@ -2,7 +2,7 @@
 /*
  * Messages of istiod: DeltaDiscoveryResponse of envoy.service.discovery.v3.
  *
- *	2 resources { 1 version, 2 resource { 1 type_url, 2 value }, 3 name }
+ *	2 resources { 1 version, 2 resource { 1 type_url, 2 value }, 3 name, 4 aliases }
  *	4 type_url   5 nonce   6 removed_resources
  *
  * Resources are decoded one by one while the message comes in and wait in the push; what the
@@ -26,8 +26,12 @@ const char *const xds_type_url[XDS_TYPES] = {
 
 #define LOGGED_MAX 20 /* refusals of one message */
 
+#define ALIASES_MAX 16 /* addresses of one resource */
+
 struct raw_resource {
 	struct str version, name, type_url, value;
+	struct str alias[ALIASES_MAX];
+	size_t n_aliases;
 };
 
 static const struct pb_field any_fields[] = {
@@ -36,10 +40,22 @@ static const struct pb_field any_fields[] = {
 	{ 0 },
 };
 
+static int add_alias(struct pb_decode *d, void *obj, const struct pb_value *v)
+{
+	struct raw_resource *raw = obj;
+	struct str s = { 0 };
+	int r = pb_get(d, v, PB_TEXT, "aliases", &s);
+
+	if (r == 0 && raw->n_aliases < ALIASES_MAX)
+		raw->alias[raw->n_aliases++] = s;
+	return r;
+}
+
 static const struct pb_field resource_fields[] = {
 	{ PB(1, PB_TEXT, offsetof(struct raw_resource, version), "version") },
 	{ PB(2, PB_SUB, 0, "resource"), .sub = any_fields },
 	{ PB(3, PB_TEXT, offsetof(struct raw_resource, name), "name") },
+	{ PB(4, PB_EACH, 0, "aliases"), .each = add_alias },
 	{ 0 },
 };
 
@@ -120,6 +136,31 @@ static bool is_held(struct xds *x, const struct raw_resource *raw)
 	return true;
 }
 
+/* ---- answers to who asks by name ---- */
+
+static int hear(struct xds *x, struct str name, int result)
+{
+	struct xds_heard heard = { .result = result };
+	int r;
+
+	if (!x->o.demand || !demand_waits(x->o.demand, name))
+		return 0;
+	heard.name = str_dup(name);
+	r = heard.name ? vec_push(&x->push.heard, heard) : -ENOMEM;
+	if (r < 0)
+		free(heard.name);
+	return r;
+}
+
+static int hear_resource(struct xds *x, const struct raw_resource *raw, int result)
+{
+	int r = hear(x, raw->name, result);
+
+	for (size_t i = 0; r == 0 && i < raw->n_aliases; i++)
+		r = hear(x, raw->alias[i], result);
+	return r;
+}
+
 static int add_resource(struct xds *x, struct str bytes)
 {
 	struct raw_resource raw = { 0 };
@@ -130,11 +171,13 @@ static int add_resource(struct xds *x, struct str bytes)
 	int r = pb_decode(&pd, bytes, resource_fields, &raw);
 
 	if (r == 0 && is_held(x, &raw))
-		return 0;
+		return hear_resource(x, &raw, 0);
 	if (r == 0)
 		r = decode(x, &raw, &err, &obj);
 	if (r == -ENOMEM)
 		return r;
+	if (r < 0 && hear_resource(x, &raw, -EBADMSG) < 0)
+		return -ENOMEM;
 	if (r < 0)
 		return refuse(x, raw.name, err.text[0] ? err.text : log_strerror(r));
 	res = xds_resource_new(&obj, raw.version);
@@ -142,20 +185,22 @@ static int add_resource(struct xds *x, struct str bytes)
 		return -ENOMEM;
 	res->seen = x->message;
 	r = vec_push(&x->push.resources, res);
-	if (r < 0)
+	if (r < 0) {
 		xds_resource_free(&res);
-	return r;
+		return r;
+	}
+	return hear_resource(x, &raw, 0);
 }
 
-static int add_removed(struct xds_push *p, struct str name)
+static int add_removed(struct xds *x, struct str name)
 {
 	char *copy = str_dup(name);
 
-	if (!copy || vec_push(&p->removed, copy) < 0) {
+	if (!copy || vec_push(&x->push.removed, copy) < 0) {
 		free(copy);
 		return -ENOMEM;
 	}
-	return 0;
+	return hear(x, name, -ENOENT);
 }
 
 static int set_type(struct xds_push *p, struct str url)
@@ -185,7 +230,7 @@ static int on_field(void *arg, const struct pb_value *v)
 		p->nonce = str_dup(v->bytes);
 		return p->nonce ? 0 : -ENOMEM;
 	case 6:
-		return add_removed(p, v->bytes);
+		return add_removed(x, v->bytes);
 	default:
 		return 0;
 	}
@@ -315,8 +360,13 @@ int xds_push_end(struct xds *x)
 	r = commit(x, p->type);
 	if (r < 0)
 		return r;
+	vec_for_each(heard, &p->heard)
+		demand_heard(x->o.demand, heard->name, heard->result);
 	x->status.messages[p->type]++;
 	sweep(x, p->type);
+	/* Of addresses on demand there may be no word at all; in this order they would have come. */
+	if (x->o.demand && p->type == XDS_AUTHORIZATION)
+		sweep(x, XDS_ADDRESS);
 	return xds_send_ack(x, xds_type_url[p->type], p->nonce, p->n_errors ? p->errors : NULL);
 }
 
@@ -328,6 +378,9 @@ void xds_push_reset(struct xds_push *p)
 		free(*name);
 	vec_for_each(name, &p->rejected)
 		free(*name);
+	vec_for_each(heard, &p->heard)
+		free(heard->name);
+	vec_fini(&p->heard);
 	vec_fini(&p->resources);
 	vec_fini(&p->removed);
 	vec_fini(&p->rejected);

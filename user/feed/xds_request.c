@@ -3,6 +3,7 @@
  * What is sent to istiod: DeltaDiscoveryRequest of envoy.service.discovery.v3.
  *
  *	1 node { 1 id, 3 metadata }   2 type_url   5 initial_resource_versions { 1 name, 2 version }
+ *	3 resource_names_subscribe   4 resource_names_unsubscribe
  *	6 response_nonce   7 error_detail { 2 message }
  *
  * The first request of a stream names what is held and in which version, so that istiod sends
@@ -178,6 +179,19 @@ static void put_claims(struct pb_writer *w, struct xds_store *store, enum xds_ty
 	}
 }
 
+static void put_wanted(void *arg, const char *name)
+{
+	pb_put_text(arg, 3, name);
+}
+
+/* To nothing, which is not the same as naming nothing: that would be to everything. */
+static void put_on_demand(struct pb_writer *w, struct demand *d)
+{
+	pb_put_text(w, 3, "*");
+	demand_stream_begin(d, put_wanted, w);
+	pb_put_text(w, 4, "*");
+}
+
 static int send_written(struct xds *x, struct pb_writer *w)
 {
 	struct str s;
@@ -195,7 +209,19 @@ int xds_send_subscribe(struct xds *x, enum xds_type type)
 
 	put_node(&w, &x->o);
 	pb_put_text(&w, 2, xds_type_url[type]);
+	if (x->o.demand && type == XDS_ADDRESS)
+		put_on_demand(&w, x->o.demand);
 	put_claims(&w, &x->store, type);
+	return send_written(x, &w);
+}
+
+int xds_send_names(struct xds *x, const char *const *name, size_t n, bool subscribe)
+{
+	struct pb_writer w = { 0 };
+
+	pb_put_text(&w, 2, xds_type_url[XDS_ADDRESS]);
+	for (size_t i = 0; i < n; i++)
+		pb_put_text(&w, subscribe ? 3 : 4, name[i]);
 	return send_written(x, &w);
 }
 

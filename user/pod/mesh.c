@@ -265,6 +265,7 @@ struct mesh *mesh_shadow(const struct mesh *m)
 	if (shadow) {
 		shadow->pods = m->pods;
 		shadow->node = m->node;
+		shadow->on_demand = m->on_demand;
 	}
 	return shadow;
 }

@@ -27,6 +27,11 @@ struct mesh_stats {
 int mesh_new(struct kern *k, struct model *m, struct pods *pods, struct loop *loop,
 	     const char *node, struct mesh **ret);
 void mesh_free(struct mesh **m);
+/* From the first sync on: what the tables do not have is not outside of the mesh, but unknown, and
+ * goes to the relay, which asks (feed/demand.h). */
+void mesh_on_demand(struct mesh *m);
+/* This address is known to be nobody's (on), or not known to be any more. */
+void mesh_outside(struct mesh *m, const struct weft_addr *a, bool on);
 /* Writes the difference to s. A full map is logged and counted and the rest is written all
  * the same; -ENOMEM leaves what is there and removes nothing. */
 int mesh_sync(struct mesh *m, const struct snap *s);

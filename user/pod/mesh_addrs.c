@@ -14,11 +14,14 @@
 
 /* What the services of this address ask of the kernel. Of one that is reached as it is, nothing,
  * unless it has a waypoint. */
-static uint32_t vip_flag(const struct snap *s, const struct service *svc, const struct weft_addr *a)
+static uint32_t vip_flag(const struct mesh *m, const struct snap *s, const struct service *svc,
+			 const struct weft_addr *a)
 {
-	uint32_t waypoint = route_needs_relay(s, a) ? WEFT_WLD_RELAY : 0;
+	/* On demand the relay asks whether there are endpoints by now. */
+	bool empty = m->on_demand && svc && !svc->n_endpoints;
+	uint32_t relay = empty || route_needs_relay(s, a) ? WEFT_WLD_RELAY : 0;
 
-	return waypoint | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
+	return relay | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
 }
 
 static int local_cmp(const void *va, const void *vb)
@@ -47,7 +50,7 @@ bool mesh_addr_wanted(const struct mesh *m, const struct snap *s, const struct w
 
 	if (!w && !svc)
 		return false;
-	*ret = (struct weft_wld){ .flags = vip_flag(s, svc, a) };
+	*ret = (struct weft_wld){ .flags = vip_flag(m, s, svc, a) };
 	if (!w) {
 		if (!ret->flags)
 			return false;

@@ -374,6 +374,9 @@ int mesh_check(struct mesh *m, const struct snap *s,
 
 	if (r == 0) {
 		mesh_ranges_sync(want, s);
+		r = mesh_ranges_expect(want, m);
+	}
+	if (r == 0) {
 		check_addrs(&c);
 		check_ranges(&c);
 		r = check_services(&c);

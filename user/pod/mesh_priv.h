@@ -45,6 +45,8 @@ struct mesh {
 	VEC(struct local_addr) local; /* sorted by workload; as of the last sync */
 	bool local_failed;
 	VEC(struct range_node) ranges; /* what the kernel has */
+	bool on_demand;
+	VEC(struct weft_addr) outside; /* on_demand: nobody's, in weft_ranges as well */
 	uint32_t round;
 	uint64_t synced; /* snap.mesh_version that the kernel has all of; 0: none */
 	struct mesh_stats stats;
@@ -59,6 +61,8 @@ void mesh_write_failed(struct mesh *m, const char *table, int r);
 /* mesh_ranges.c: the kernel's weft_ranges are those of s; before the first sync: what it has. */
 void mesh_ranges_sync(struct mesh *m, const struct snap *s);
 void mesh_ranges_adopt(struct mesh *m);
+/* m, a shadow, expects what is outside of the mesh for of. 0 or -ENOMEM. */
+int mesh_ranges_expect(struct mesh *m, const struct mesh *of);
 /* mesh_orphans.c: deletes the slots that no entry in m->services shows. Before the first sync. */
 void mesh_orphans_drop(struct mesh *m);
 

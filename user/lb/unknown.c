@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the mesh has not told; see unknown.h. */
+#include "lb/unknown.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "model/gateway.h"
+
+void unknown_addr(const char *network, const struct weft_addr *a, struct unknown *ret)
+{
+	char ip[IP_TEXT_MAX];
+
+	*ret = (struct unknown){ .by_addr = true, .addr = *a };
+	snprintf(ret->name, sizeof(ret->name), "%s/%s", network, ip_format(ip, a));
+}
+
+static bool addr_is_known(const struct snap *s, const struct weft_addr *a)
+{
+	return snap_workload_by_addr(s, a) || snap_service_by_vip(s, a);
+}
+
+static bool waypoint_unknown(const struct snap *s, const char *network, const char *text,
+			     struct unknown *ret)
+{
+	struct gateway_ref ref;
+
+	if (!text[0] || gateway_parse(str_of(text), &ref) < 0)
+		return false;
+	if (ref.by_addr) {
+		char own[256];
+
+		if (addr_is_known(s, &ref.addr))
+			return false;
+		if (!ref.network.n || str_copy(own, sizeof(own), ref.network) < 0)
+			snprintf(own, sizeof(own), "%s", network);
+		unknown_addr(own, &ref.addr, ret);
+		return true;
+	}
+	if (snap_service_by_key(s, ref.key) || snap_workload_by_host(s, ref.ns, ref.hostname))
+		return false;
+	*ret = (struct unknown){ 0 };
+	return str_copy(ret->name, sizeof(ret->name), ref.key) >= 0;
+}
+
+static bool service_unknown(const struct snap *s, const char *network, const struct service *svc,
+			    struct unknown *ret)
+{
+	for (size_t i = 0; i < svc->n_weighted; i++)
+		if (svc->weighted[i].weight &&
+		    waypoint_unknown(s, network, svc->weighted[i].text, ret))
+			return true;
+	if (waypoint_unknown(s, network, svc->waypoint, ret))
+		return true;
+	/* Endpoints may have come since it was told; istiod does not say so by itself. */
+	if (svc->n_endpoints || !svc->n_vips || svc->lb_mode == LB_PASSTHROUGH)
+		return false;
+	*ret = (struct unknown){ 0 };
+	return str_copy(ret->name, sizeof(ret->name), str_of(svc->key)) >= 0;
+}
+
+bool unknown_of(const struct snap *s, const char *network, const struct weft_addr *dialled,
+		struct unknown *ret)
+{
+	const struct workload *w = snap_workload_by_addr(s, dialled);
+	const struct service *svc = snap_service_by_vip(s, dialled);
+
+	if (!w && !svc)
+		svc = snap_service_by_range(s, dialled);
+	if (!w && !svc) {
+		unknown_addr(network, dialled, ret);
+		ret->dialled = true;
+		return true;
+	}
+	if (svc && service_unknown(s, network, svc, ret))
+		return true;
+	return w && waypoint_unknown(s, network, w->waypoint, ret);
+}
