@@ -68,7 +68,7 @@ $(B)/faults/weftd: $(USER_OBJ) $(B)/selftests/faults/faults.o
 deps += $(B)/selftests/faults/faults.d
 
 ##@ Tests
-.PHONY: bpf-cover fuzz-coverage soak interop faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
+.PHONY: bpf-cover faults-around fuzz-coverage net-asan net-tsan soak interop faults faults-weftd mutation policy-evaluate policy-check test unit fuzz net selftest-vm bpftest unit-progs \
 	fuzz-progs bpftest-progs
 unit-progs: $(unit_progs)
 fuzz-progs: $(fuzz_progs)
@@ -99,9 +99,27 @@ net: ## scenarios with a real daemon in network namespaces (root)
 
 faults-weftd: $(B)/faults/weftd ## a weftd whose calls fail at random, for scenario 84
 
-faults: faults-weftd ## the scenarios of faults, long: 200 kills, a minute of failing calls (root)
+FAULT_REPEAT ?= 10
+faults: faults-weftd ## the scenarios of faults, long: 200 kills, a minute of failing calls, and all others again and again; FAULT_REPEAT=10 (root)
 	@TRIES=40 NET=15,56,85 TEST_TIMEOUT=1500 $(run_tests) net
 	@FAULT_SECONDS=60 FAULT_EVERY=50 FAULT_SEED=$$RANDOM NET=84 TEST_TIMEOUT=300 $(run_tests) net
+	@$(MAKE) --no-print-directory faults-around
+
+faults-around: ## of these only the network, clocks, disks, pins, pods and peers (110 to 118) (root)
+	@TRIES=300 NET=112 TEST_TIMEOUT=1800 $(run_tests) net; cp $(O)/test/faults $(O)/test/faults.all
+	@ROUNDS=$(FAULT_REPEAT) NET=118 TEST_TIMEOUT=1800 $(run_tests) net; cat $(O)/test/faults >>$(O)/test/faults.all
+	@REPEAT=$(FAULT_REPEAT) NET=110,111,113,115,116,117 TEST_TIMEOUT=400 $(run_tests) net; \
+		cat $(O)/test/faults >>$(O)/test/faults.all
+	@awk -f selftests/faults/sum.awk $(O)/test/faults.all
+
+SAN_NET ?= 13,20,23,30,33,34,38,52,60,90,91,93,95,98,100,101,105
+net-asan: ## scenarios SAN_NET with a weftd under ASan and UBSan: overruns, use after free, leaks (root)
+	@$(MAKE) --no-print-directory SAN=address,undefined $(O)/san-address-undefined/weftd
+	@SAN_WEFTD=$(O)/san-address-undefined/weftd NET=$(SAN_NET) $(run_tests) net
+
+net-tsan: ## the same under TSan: workers and their mailboxes (root)
+	@$(MAKE) --no-print-directory CC=$(CLANG) SAN=thread $(O)/san-thread/weftd
+	@SAN_WEFTD=$(O)/san-thread/weftd NET=$(SAN_NET) $(run_tests) net
 
 bpf-cover: ## which return statements of the BPF programs their tests reach (root)
 	@O=$(O) CLANG=$(CLANG) selftests/bpf/cover.sh

@@ -13,7 +13,8 @@
 # POLICY_PAIRS, JOBS (parallel compilers, unit tests and fuzzers), WERROR, TEST_TIMEOUT (seconds
 # per test), NET (only these scenarios, "10,11,30"), KERNEL (of vm; all of vm/scenarios without
 # it), BUILT (1: what is not built is not there to be tested, as in a virtual machine), REPORT (a
-# device that gets the results, too).
+# device that gets the results, too), REPEAT (of each scenario), SAN_WEFTD (a weftd built with sanitizers,
+# for the scenarios).
 
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -246,16 +247,30 @@ is_wanted()
 	[ -z "$NET" ] || [[ ,$NET, == *",${1%%_*},"* ]]
 }
 
+# run_scenario file: what it says of faults is kept in $OUT/faults
+run_scenario()
+{
+	local name with=() limit=180
+	name=$(basename "$1" .sh)
+	[ -z "${SAN_WEFTD:-}" ] || with=(selftests/sanitized.sh "$SAN_WEFTD") limit=900
+	O=$(realpath "$O") run_test net "$name" "$limit" bash "${with[@]}" "$1"
+	grep -s '^fault: ' "$OUT/net/$name.log" >>"$OUT/faults"
+}
+
 # One after the other: scenarios measure and count, and two daemons share one kernel.
 stage_net()
 {
-	local f
+	local f i
 	is_root || { result SKIP net "needs root"; return; }
 	build_for net all bench-programs faults-weftd
+	mkdir -p "$OUT/net"
+	: >"$OUT/faults"
 	for f in selftests/net/[0-9]*.sh; do
 		[ -e "$f" ] || continue
 		is_wanted "$(basename "$f")" || continue
-		O=$(realpath "$O") run_test net "$(basename "$f" .sh)" 180 bash "$f"
+		for ((i = 0; i < ${REPEAT:-1}; i++)); do
+			run_scenario "$f"
+		done
 	done
 }
 

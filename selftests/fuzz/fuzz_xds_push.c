@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Messages of istiod into the store: two-byte length, a DeltaDiscoveryResponse, the next one.
- * Whatever comes, a name is held once, what was refused is held no more, and at the end nothing is
+ * What was refused is remembered as that, of what is held a mesh can be built, and at the end nothing is
  * left of any of them.
  */
 #include <stdlib.h>
@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "feed/xds_priv.h"
 #include "h2/grpc_call.h"
+#include "model/snap.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -81,6 +82,22 @@ static int message(struct xds *x, const uint8_t *p, size_t n)
 	return r;
 }
 
+/* As apply does it. A mesh that cannot be built says why. */
+static void build(const struct xds *x)
+{
+	cleanup_with(model_free) struct model *m = NULL;
+	cleanup_with(snap_free) struct snap *s = NULL;
+	struct model_input in = { 0 };
+	struct errbuf err = { 0 };
+
+	if (xds_store_input(&x->store, "n", &in) < 0 || model_new(&m) < 0) {
+		model_input_drop(&in);
+		return;
+	}
+	BUG_ON(model_build(m, &in, &err, &s) < 0 && !err.text[0]);
+	BUG_ON(in.workload || in.service || in.policy);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct xds x = { 0 };
@@ -95,6 +112,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			n = size;
 		if (message(&x, data, n) < 0)
 			break; /* the stream would end */
+		build(&x);
 		data += n;
 		size -= n;
 	}

@@ -9,7 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peers.sh"
 
-TRIES=${TRIES:-30}
+TRIES=${TRIES:-60}
 RANDOM=${SEED:=$RANDOM}
 echo "SEED=$SEED"
 
@@ -107,6 +107,19 @@ judged() { # an enrolled pod gets what it may have, and nothing else
 pins_left() {
 	find "$(pins node1)" -mindepth 1 | sed 's|.*/||' | sort | tr '\n' ' '
 }
+# "MAP=ENTRIES ..."; totals stay, as documented
+tables() {
+	weft_json node1 bpf | jq -r '[.maps[] | select(.entries != null and .name != "weft_totals") |
+		"\(.name)=\(.entries)"] | sort | join(" ")'
+}
+tables_are() {
+	local now
+	now=$(tables)
+	[[ $now == "$1" ]] || { echo "$now, before: $1"; false; }
+}
+threads() {
+	find "/proc/$(pid_of node1)/task" -mindepth 1 -maxdepth 1 | wc -l
+}
 fds() {
 	find "/proc/$(pid_of node1)/fd" -mindepth 1 | wc -l
 }
@@ -116,6 +129,13 @@ only_server() {
 unenrol node1 friend
 wait_for 5 only_server
 pins_server=$(pins_left)
+no_rows() {
+	map_is_empty node1 weft_approved && [[ ! $(paths node1) ]]
+}
+wait_for 20 no_rows
+tables_before=$(tables)
+threads_before=$(threads)
+[[ $tables_before == *weft_pods=1\ * ]] || fail "tables: $tables_before"
 
 destroy
 jobs_done() {
@@ -163,14 +183,13 @@ fds_back() {
 }
 wait_for 20 fds_back
 expect_eq "$(pins_left)" "$pins_server" "pins"
-no_rows() {
-	map_is_empty node1 weft_approved && [[ ! $(paths node1) ]]
-}
+expect_eq "$(threads)" "$threads_before" "threads"
 wait_for 20 no_rows
-
-# ---- and the place is free
 who=friend
 cp "$peers_tmp/mesh.$who" "$mesh.new" && mv "$mesh.new" "$mesh"
+wait_for 20 tables_are "$tables_before"
+
+# ---- and the place is free
 create
 judged
 echo "fault: namespaces that vanish: $TRIES tried, $TRIES survived, 0 lost"

@@ -71,5 +71,5 @@ expect_eq "$(sed -n 's/^ended //p' "$tmp/out")" "300 open 0" "silent peers"
 n=$(($(ended tunnel_lost) - before)) # and those that the looks have made
 ((n >= 300)) || fail "of 300 silent peers $n are counted"
 harmless 32 "silent peers"
-echo "fault: floods of SYNs, half-open and silent peers: $tried looks, $tried survived, 0 lost;" \
+echo "fault: floods of SYNs, half-open and silent peers: $tried looks tried, $tried survived, 0 lost;" \
 	"$(cat "$tmp/syns") SYNs"

@@ -106,7 +106,7 @@ expect_eq "$(tell '{"del": "uid-busy"}')" "" "del"
 # ---- what breaks the rules: an answer that says why, then the end; the pod is served all the time
 fds() { ls "/proc/$(pid_of node1)/fd" | wc -l; }
 n=1
-file=/etc/hostname
+file=/etc/passwd
 breach() { # WHAT COMMAND
 	local out
 	out=$(cni node1 "$2") || fail "$1: $out"
