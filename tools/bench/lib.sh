@@ -60,9 +60,15 @@ lab_file() {
 	fi
 	echo "  - {name: client, node: node1}"
 	echo "  - {name: outside, node: node1, enrol: false}"
-	echo "  - {name: near, node: node1, command: '$(serve "$1" near)'}"
-	echo "  - {name: far, node: node2, command: '$(serve "$1" far)'}"
+	echo "  - {name: near, node: node1, labels: {app: near}, command: '$(serve "$1" near)'}"
+	echo "  - {name: far, node: node2, labels: {app: far}, command: '$(serve "$1" far)'}"
 	echo "  - {name: stranger, node: node2, enrol: false, command: '$(serve "$1" stranger)'}"
+	# The ports belong to services, as nearly all do in a cluster: weft decides about them before
+	# the first connection, which would be relayed otherwise.
+	echo "services:"
+	for p in near far; do
+		echo "  - {name: $p, ports: {9000: 9000, 8080: 8080, 8081: 8081}, selector: {app: $p}}"
+	done
 }
 
 # TIME_WAIT must not end the measurement of short connections: all of the port range, and ports
