@@ -15,7 +15,8 @@ Commands (all optional in one object, done in this order):
   patch {UID: {...}}   changes workloads that were loaded
   raw [{type, name, hex}]   a resource with these bytes; type address or authorization
   remove [NAMES]
-  generate {workloads, services}   many of them, on other nodes
+  generate {workloads, services, moved}   many of them, on other nodes; moved: only every so
+                     many-th workload, which has another address now
   end TEXT           streams end with this status, "" orderly
   ca {fail, ttl, uri}   fail: the next N requests are refused; uri: for somebody else
   proxy {rate, cut}  the port --proxy hands on `rate` bytes per 10 ms (0: no limit) and resets
@@ -200,17 +201,18 @@ def policy(p):
     return AUTHORIZATION, f"{p.get('namespace', '')}/{p['name']}", body
 
 
-def generated(count, services):
-    for i in range(services):
+def generated(workloads, services, moved=None):
+    for i in range(0 if moved else services):
         yield service({'name': f's{i}', 'namespace': f'ns{i % 100}',
                        'hostname': f's{i}.ns{i % 100}.svc.cluster.local',
-                       'vips': [f'10.112.{i >> 8 & 255}.{i & 255}'], 'ports': {'80': 8080}})
-    for i in range(count):
+                       'vips': [f'10.{112 + (i >> 16)}.{i >> 8 & 255}.{i & 255}'],
+                       'ports': {'80': 8080}})
+    for i in range(0, workloads, moved or 1):
         app, ns = i // 10, i // 10 % 100
         s = app % services if services else 0
         yield workload({
             'name': f'app{app}-7d9c5b8f6d-{i:05x}', 'namespace': f'ns{ns}',
-            'workloadIps': [f'10.{128 + (i >> 16)}.{i >> 8 & 255}.{i & 255}'],
+            'workloadIps': [f'10.{(160 if moved else 128) + (i >> 16)}.{i >> 8 & 255}.{i & 255}'],
             'protocol': 'HBONE', 'serviceAccount': f'app{app}', 'node': f'worker-{i // 30}',
             'canonicalName': f'app{app}', 'canonicalRevision': 'v1', 'workloadName': f'app{app}',
             'workloadType': 'pod', 'clusterId': 'Kubernetes',
@@ -224,7 +226,8 @@ def generated(count, services):
 class World:
     def __init__(self):
         self.changed = threading.Condition()
-        self.resources = {ADDRESS: {}, AUTHORIZATION: {}}  # name -> (version, bytes)
+        # name -> (version, bytes, the field of a response that it is)
+        self.resources = {ADDRESS: {}, AUTHORIZATION: {}}
         self.token = None  # nobody is let in before there are orders
         self.loaded = {}
         self.end = (0, '')  # number of the order, status
@@ -238,19 +241,21 @@ class World:
         if name in table:
             found = [name]
         else:
-            found = [n for n, (_, body) in table.items() if name in aliases(body)]
+            found = [n for n, (_, body, _) in table.items() if name in aliases(body)]
         service = next((n for n in found if first(table[n][1], 2, None) is not None), None)
         if service is None or len(found) > 1:  # a workload's address counts before a VIP
             return [n for n in found if first(table[n][1], 1, None) is not None]
-        return found + [n for n, (_, body) in table.items() if service in memberships(body)]
+        return found + [n for n, (_, body, _) in table.items() if service in memberships(body)]
 
     def on_node(self, node):
-        return [n for n, (_, body) in self.resources[ADDRESS].items() if node_of(body) == node]
+        return [n for n, (_, body, _) in self.resources[ADDRESS].items() if node_of(body) == node]
 
     def put(self, items):
         for url, name, body in items:
             version = hashlib.sha1(body).hexdigest()[:16]
-            self.resources[url][name] = (version, body)
+            whole = msg((1, version), (2, msg((1, url), (2, body))), (3, name),
+                        (4, aliases(body) if url == ADDRESS else None))
+            self.resources[url][name] = (version, body, msg((2, whole)))
 
     def put_mesh(self, mesh):
         self.put([workload(w) for w in mesh.get('workloads', [])] +
@@ -289,10 +294,7 @@ def memberships(body):
 
 
 def response(url, nonce, put, removed):
-    resources = [msg((1, version), (2, msg((1, url), (2, body))), (3, name),
-                     (4, aliases(body) if url == ADDRESS else None))
-                 for name, (version, body) in put]
-    return msg((2, resources), (4, url), (5, nonce), (6, removed))
+    return b''.join(v[2] for _, v in put) + msg((4, url), (5, nonce), (6, removed))
 
 
 @readable
@@ -586,7 +588,7 @@ def obey(world, drip, order):
             for table in world.resources.values():
                 table.pop(name, None)
         if 'generate' in order:
-            world.put(generated(order['generate']['workloads'], order['generate']['services']))
+            world.put(generated(**order['generate']))
         if 'end' in order:
             world.end = (world.end[0] + 1, order['end'])
         world.ca.update(order.get('ca', {}))

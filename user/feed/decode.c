@@ -378,7 +378,6 @@ int read_list(struct decode *d, const struct at *at, const struct yaml *y, const
 {
 	bool map = f->flags & FIELD_MAP;
 	char **slot = FIELD_PTR(char *, obj, f->off);
-	size_t *n = FIELD_PTR(size_t, obj, f->off_n);
 	int r;
 
 	if (y->kind != (map ? YAML_MAP : YAML_LIST))
@@ -397,7 +396,11 @@ int read_list(struct decode *d, const struct at *at, const struct yaml *y, const
 
 		if (map)
 			here.key = item->key;
-		*n = i + 1; /* what a failed element has made is freed with the object */
+		/* what a failed element has made is freed with the object */
+		if (f->n32)
+			*FIELD_PTR(uint32_t, obj, f->off_n) = (uint32_t)i + 1;
+		else
+			*FIELD_PTR(size_t, obj, f->off_n) = i + 1;
 		r = f->sub->read(d, &here, item, f->sub, *slot + i * f->size);
 		if (r < 0)
 			return r;

@@ -48,7 +48,8 @@ enum field_flag {
 struct field {
 	const char *key; /* NULL ends a table, and is what the elements of lists have */
 	read_fn read;
-	size_t off, off_n;	   /* of the value and, for lists, of its size_t number */
+	size_t off, off_n;	   /* of the value and, for lists, of its number */
+	bool n32; /* which is a uint32_t, not a size_t */
 	unsigned int flags;	   /* enum field_flag */
 	const struct word *words;  /* read_word */
 	const struct field *sub;   /* read_map: table; read_list: how an element is read */

@@ -27,6 +27,7 @@ static const struct field item_pair = { .read = read_pair };
 
 #define LIST_OF(type, member, item)                                                       \
 	.read = read_list, .off = offsetof(type, member), .off_n = offsetof(type, n_##member), \
+	.n32 = sizeof(((type *)NULL)->n_##member) == sizeof(uint32_t), \
 	.sub = &(item), .size = sizeof(*((type *)0)->member), .max = MESH_ITEMS_MAX
 
 /* ---- waypoint, for workloads and services */

@@ -273,6 +273,8 @@ static char *next_text(char **at)
 	return text;
 }
 
+static void release(struct workload *w);
+
 static void common_make(void *room, char *key, void *arg)
 {
 	const struct xds_decoder *d = arg;
@@ -280,7 +282,7 @@ static void common_make(void *room, char *key, void *arg)
 	char *at = (char *)(c + 1), *text = key + sizeof(struct key_head);
 	struct port_map *port;
 
-	*c = (struct common){ .key = key };
+	*c = (struct common){ .group.release = release, .key = key };
 	c->services = carve(&at, d->memberships.n * sizeof(*c->services));
 	c->policies = carve(&at, d->texts.n * sizeof(char *));
 	port = carve(&at, d->ports.n * sizeof(*port));
@@ -318,9 +320,9 @@ static int share_common(struct xds_decoder *d, struct workload *w, const struct 
 		return -ENOMEM;
 	w->group = &c->group;
 	w->services = c->services;
-	w->n_services = d->memberships.n;
+	w->n_services = (uint32_t)d->memberships.n;
 	w->policies = c->policies;
-	w->n_policies = d->texts.n;
+	w->n_policies = (uint32_t)d->texts.n;
 	return 0;
 }
 
@@ -333,8 +335,7 @@ static void release(struct workload *w)
 
 	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
 		intern_put(shared[i]);
-	if (w->group)
-		intern_put(container_of(w->group, struct common, group)->key);
+	intern_put(container_of(w->group, struct common, group)->key);
 	free(w);
 }
 
@@ -355,7 +356,7 @@ static bool is_tail(struct str name, struct str uid)
 }
 
 /* With all that has a size of its own: addresses first, for their alignment, then texts. */
-static struct workload *block_new(const struct xds_decoder *d, const struct raw *raw)
+static struct workload *block_new(struct xds_decoder *d, const struct raw *raw)
 {
 	size_t addrs = d->addrs.n * sizeof(struct weft_addr);
 	bool tail = is_tail(raw->name, raw->uid);
@@ -366,7 +367,6 @@ static struct workload *block_new(const struct xds_decoder *d, const struct raw 
 	if (!w)
 		return NULL;
 	atomic_init(&w->refs, 1);
-	w->release = release;
 	w->addrs = carve(&at, addrs);
 	w->uid = carve_text(&at, raw->uid);
 	if (tail)
@@ -375,8 +375,11 @@ static struct workload *block_new(const struct xds_decoder *d, const struct raw 
 		w->name = carve_text(&at, raw->name);
 	if (d->addrs.n)
 		memcpy(w->addrs, d->addrs.p, addrs);
-	w->n_addrs = d->addrs.n;
-	return w;
+	w->n_addrs = (uint32_t)d->addrs.n;
+	if (share_common(d, w, raw) == 0)
+		return w;
+	free(w);
+	return NULL;
 }
 
 /* False when out of memory; an empty text is none. */
@@ -389,8 +392,7 @@ static bool share(struct xds_decoder *d, char **ret, struct str s)
 static bool share_texts(struct xds_decoder *d, struct workload *w, const struct raw *raw)
 {
 	return share(d, &w->ns, raw->ns) && share(d, &w->node, raw->node) &&
-	       share(d, &w->network, raw->network) && share(d, &w->hostname, raw->hostname) &&
-	       share_common(d, w, raw) == 0;
+	       share(d, &w->network, raw->network) && share(d, &w->hostname, raw->hostname);
 }
 
 static int share_identity(struct xds_decoder *d, struct workload *w, const struct raw *raw,

@@ -9,7 +9,7 @@
 
 struct id_name {
 	struct hnode by_name;
-	uint64_t round; /* of the last ids_give() */
+	uint64_t round; /* when it was kept or asked for last */
 	uint32_t id;
 	uint32_t n;
 	char text[];
@@ -173,16 +173,6 @@ static int name_add(struct ids *t, struct str name, uint32_t id)
 	return r;
 }
 
-int ids_give(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
-	     uint16_t port, uint32_t *ret)
-{
-	int r = ids_lend(t, name, addrs, n_addrs, port, ret);
-
-	if (r == 0 && !name_find(t, name, hash_str(name)))
-		r = name_add(t, name, *ret);
-	return r;
-}
-
 void ids_keep(struct ids *t, struct str name, uint32_t id)
 {
 	struct id_name *e = name_find(t, name, hash_str(name));
@@ -203,9 +193,9 @@ void ids_adoption_end(struct ids *t)
 	hmap_fini(&t->taken);
 }
 
-void ids_forget(struct ids *t, size_t n_used)
+void ids_forget(struct ids *t)
 {
-	if (t->by_name.n / 2 > n_used && t->by_name.n > NAMES_SPARE) {
+	if (t->by_name.n > NAMES_SPARE) {
 		hmap_for_each_safe(n, &t->by_name) {
 			struct id_name *e = container_of(n, struct id_name, by_name);
 

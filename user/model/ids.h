@@ -18,19 +18,15 @@ struct ids {
 void ids_fini(struct ids *t);
 /* The same address again replaces its id; -EINVAL for id 0. */
 int ids_adopt(struct ids *t, const struct weft_ep *ep, uint32_t id);
-/* addrs are {address, port} pairs under which an id may have been adopted. -ENOSPC when the
- * numbers are used up. */
-int ids_give(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
-	     uint16_t port, uint32_t *ret);
-/* The same, but a name that has no id yet is not remembered: who has it gets ids_keep() to hear of it when it
- * is not in use any more. For names that are many and known elsewhere as long as they are in use. */
+/* addrs are {address, port} pairs under which an id may have been adopted. A name that has no id yet is not
+ * remembered: names are many, and known elsewhere as long as they are in use; ids_keep() says when one is not in
+ * use any more. -ENOSPC when the numbers are used up. */
 int ids_lend(struct ids *t, struct str name, const struct weft_addr *addrs, size_t n_addrs,
 	     uint16_t port, uint32_t *ret);
 /* This name has this id, if it comes again. Out of memory: it gets another one then. */
 void ids_keep(struct ids *t, struct str name, uint32_t id);
 /* Adopted ids nobody took are not offered any more. */
 void ids_adoption_end(struct ids *t);
-/* Called after each publish, with the number of remembered names that are in use now: names that were not
- * asked for since the last call are dropped when they have become the majority, so that pods
- * that come and go do not fill the memory. Their ids are not given again. */
-void ids_forget(struct ids *t, size_t n_used);
+/* Called after each publish: names that were neither kept nor asked for since the last call are dropped when
+ * there are very many, so that pods that come and go do not fill the memory. Their ids are not given again. */
+void ids_forget(struct ids *t);

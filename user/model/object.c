@@ -113,8 +113,8 @@ void workload_put(struct workload **pw)
 
 	if (!w || !refs_drop(&w->refs))
 		return;
-	if (w->release) {
-		w->release(w);
+	if (w->group->release) {
+		w->group->release(w);
 		return;
 	}
 	a = container_of(w, struct workload_alone, w);
@@ -157,6 +157,12 @@ void service_put(struct service **ps)
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		workload_put(&s->endpoints[i].w);
 	free(s->endpoints);
+	free(s->ports);
+	if (s->like) {
+		service_put(&s->like);
+		free(s);
+		return;
+	}
 	texts_free(s->sans, s->n_sans);
 	for (size_t i = 0; i < s->n_weighted; i++)
 		text_free(s->weighted[i].text);
@@ -168,57 +174,39 @@ void service_put(struct service **ps)
 	text_free(s->waypoint);
 	free(s->vips);
 	free(s->ranges);
-	free(s->ports);
 	free(s);
 }
 
-static bool text_copy(char **ret, const char *text)
+struct service *service_copy(struct service *from)
 {
-	*ret = text ? str_dup(str_of(text)) : NULL;
-	return *ret || !text;
-}
+	struct service *s = service_new();
 
-static void *array_copy(const void *p, size_t n, size_t size)
-{
-	void *q = n ? malloc(n * size) : NULL;
-
-	if (q)
-		memcpy(q, p, n * size);
-	return q;
-}
-
-static bool sans_copy(struct service *to, const struct service *from)
-{
-	to->sans = from->n_sans ? calloc(from->n_sans, sizeof(char *)) : NULL;
-	if (!to->sans && from->n_sans)
-		return false;
-	for (; to->n_sans < from->n_sans; to->n_sans++)
-		if (!text_copy(&to->sans[to->n_sans], from->sans[to->n_sans]))
-			return false;
-	return true;
-}
-
-static bool weighted_copy(struct service *to, const struct service *from)
-{
-	to->weighted = from->n_weighted ? calloc(from->n_weighted, sizeof(*to->weighted)) : NULL;
-	if (!to->weighted && from->n_weighted)
-		return false;
-	for (; to->n_weighted < from->n_weighted; to->n_weighted++) {
-		const struct weighted_waypoint *w = &from->weighted[to->n_weighted];
-
-		to->weighted[to->n_weighted].weight = w->weight;
-		if (!text_copy(&to->weighted[to->n_weighted].text, w->text))
-			return false;
-	}
-	return true;
-}
-
-struct service *service_copy(const struct service *from)
-{
-	cleanup_with(service_put) struct service *s = service_new();
-
+	BUG_ON(!from->key);
 	if (!s)
 		return NULL;
+	s->ports = from->n_ports ? calloc(from->n_ports, sizeof(*s->ports)) : NULL;
+	if (from->n_ports && !s->ports) {
+		free(s);
+		return NULL;
+	}
+	s->key = from->key;
+	s->name = from->name;
+	s->ns = from->ns;
+	s->hostname = from->hostname;
+	s->waypoint = from->waypoint;
+	s->vips = from->vips;
+	s->n_vips = from->n_vips;
+	s->ranges = from->ranges;
+	s->n_ranges = from->n_ranges;
+	s->weighted = from->weighted;
+	s->n_weighted = from->n_weighted;
+	s->sans = from->sans;
+	s->n_sans = from->n_sans;
+	for (; s->n_ports < from->n_ports; s->n_ports++) {
+		const struct service_port *p = &from->ports[s->n_ports];
+
+		s->ports[s->n_ports] = (struct service_port){ p->port, p->target_port, 0 };
+	}
 	s->lb_mode = from->lb_mode;
 	memcpy(s->lb_scopes, from->lb_scopes, sizeof(s->lb_scopes));
 	s->n_lb_scopes = from->n_lb_scopes;
@@ -226,22 +214,8 @@ struct service *service_copy(const struct service *from)
 	s->canonical = from->canonical;
 	s->ns_only = from->ns_only;
 	s->families = from->families;
-	s->vips = array_copy(from->vips, from->n_vips, sizeof(*s->vips));
-	s->ports = array_copy(from->ports, from->n_ports, sizeof(*s->ports));
-	s->ranges = array_copy(from->ranges, from->n_ranges, sizeof(*s->ranges));
-	if (from->n_ranges && !s->ranges)
-		return NULL;
-	s->n_ranges = from->n_ranges;
-	if ((from->n_vips && !s->vips) || (from->n_ports && !s->ports))
-		return NULL;
-	s->n_vips = from->n_vips;
-	s->n_ports = from->n_ports;
-	if (!text_copy(&s->key, from->key) || !text_copy(&s->name, from->name) ||
-	    !text_copy(&s->ns, from->ns) || !text_copy(&s->hostname, from->hostname) ||
-	    !text_copy(&s->waypoint, from->waypoint) || !sans_copy(s, from) ||
-	    !weighted_copy(s, from))
-		return NULL;
-	return TAKE_PTR(s);
+	s->like = service_get(from);
+	return s;
 }
 
 struct policy *policy_new(void)

@@ -128,19 +128,48 @@ static int snap_defaults(struct snap *s)
 	return r;
 }
 
+static const struct service_port *port_of(const struct service *svc, uint16_t port)
+{
+	for (size_t i = 0; i < svc->n_ports; i++)
+		if (svc->ports[i].port == port)
+			return &svc->ports[i];
+	return NULL;
+}
+
+static char *port_name(const struct service *svc, const struct service_port *port)
+{
+	return str_printf("%s:%u", svc->key, port->port);
+}
+
+static int give_port_id(struct model *m, struct service *svc, struct service_port *port,
+			const struct service *same)
+{
+	const struct service_port *before = same ? port_of(same, port->port) : NULL;
+	_free_ char *name = before ? NULL : port_name(svc, port);
+
+	if (before) {
+		port->id = before->id;
+		return 0;
+	}
+	if (!name)
+		return -ENOMEM;
+	return ids_lend(&m->service_ids, str_of(name), svc->vips, svc->n_vips, port->port,
+			&port->id);
+}
+
+/* As with workloads, the snapshot in force knows the ids of what is in it. */
 static int give_service_ids(struct model *m, struct service *svc)
 {
-	int r = ids_give(&m->service_ids, str_of(svc->key), NULL, 0, 0, &svc->id);
+	const struct service *same =
+		m->current ? snap_service_by_key(m->current, str_of(svc->key)) : NULL;
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < svc->n_ports; i++) {
-		struct service_port *port = &svc->ports[i];
-		_free_ char *name = str_printf("%s:%u", svc->key, port->port);
-
-		if (!name)
-			return -ENOMEM;
-		r = ids_give(&m->service_ids, str_of(name), svc->vips, svc->n_vips, port->port,
-			     &port->id);
-	}
+	if (same)
+		svc->id = same->id;
+	else
+		r = ids_lend(&m->service_ids, str_of(svc->key), NULL, 0, 0, &svc->id);
+	for (size_t i = 0; r == 0 && i < svc->n_ports; i++)
+		r = give_port_id(m, svc, &svc->ports[i], same);
 	return r;
 }
 
@@ -161,6 +190,23 @@ static int give_workload_id(struct model *m, struct workload *w)
 			w->host_network ? 0 : w->n_addrs, 0, &w->id);
 }
 
+/* now: what there is of it, NULL nothing */
+static void keep_ids_of_service(struct model *m, const struct service *svc,
+				const struct service *now)
+{
+	if (!now)
+		ids_keep(&m->service_ids, str_of(svc->key), svc->id);
+	for (size_t i = 0; i < svc->n_ports; i++) {
+		_free_ char *name = NULL;
+
+		if (now && port_of(now, svc->ports[i].port))
+			continue;
+		name = port_name(svc, &svc->ports[i]);
+		if (name)
+			ids_keep(&m->service_ids, str_of(name), svc->ports[i].id);
+	}
+}
+
 /* One that comes back gets its old id. */
 static void keep_ids_of_gone(struct model *m, const struct snap *old, const struct snap *s)
 {
@@ -172,6 +218,9 @@ static void keep_ids_of_gone(struct model *m, const struct snap *old, const stru
 		if (!snap_workload_by_uid(s, str_of(w->uid)))
 			ids_keep(&m->workload_ids, str_of(w->uid), w->id);
 	}
+	for (size_t i = 0; i < old->n_services; i++)
+		keep_ids_of_service(m, old->service[i],
+				    snap_service_by_key(s, str_of(old->service[i]->key)));
 }
 
 static int give_ids(struct model *m, struct snap *s)
@@ -364,8 +413,8 @@ void model_publish(struct model *m, struct snap *s)
 	ids_adoption_end(&m->workload_ids);
 	ids_adoption_end(&m->service_ids);
 	keep_ids_of_gone(m, old, s);
-	ids_forget(&m->workload_ids, 0);
-	ids_forget(&m->service_ids, s->n_services + s->index->n_port_ids);
+	ids_forget(&m->workload_ids);
+	ids_forget(&m->service_ids);
 	m->published = true;
 	rcu_assign_pointer(m->current, s);
 	urcu_qsbr_synchronize_rcu();

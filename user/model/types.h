@@ -32,13 +32,19 @@ struct label { /* of a pod, for selectors of policies */
 	char *key, *value;
 };
 
-/* Texts that are the same for all workloads of a deployment, which may share one of these. */
+struct workload;
+
+/* What is the same for all workloads of a deployment, which may share one of these. */
 struct workload_group {
 	char *service_account, *trust_domain, *cluster;
 	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
 	char *region, *zone, *subzone;
+	/* How the feed that made a workload of it wants that freed, on any thread, instead of member by
+	 * member; NULL: member by member. */
+	void (*release)(struct workload *w);
 };
 
+/* A mesh has many of these, in which each byte counts. */
 struct workload {
 	_Atomic uint32_t refs;
 	uint32_t id; /* > 0; the workload id of include/weft/wld.h */
@@ -47,7 +53,10 @@ struct workload {
 	char *waypoint; /* as gateway_parse() reads it, "" none */
 	char *identity; /* spiffe://<trust_domain>/ns/<ns>/sa/<service_account> */
 	struct weft_addr *addrs;
-	size_t n_addrs;
+	struct workload_service *services;
+	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
+	uint32_t n_addrs, n_services, n_policies;
+	uint32_t capacity; /* weight, default 1 */
 	enum tunnel_protocol protocol;
 	enum workload_status status;
 	bool native_tunnel, host_network;
@@ -55,14 +64,6 @@ struct workload {
 	 * with a PROXY protocol header in front if app_proxy. */
 	bool app_tunnel, app_proxy;
 	uint16_t app_port;
-	uint32_t capacity; /* weight, default 1 */
-	struct workload_service *services;
-	size_t n_services;
-	char **policies; /* "namespace/name" of WORKLOAD_SELECTOR policies */
-	size_t n_policies;
-	/* How the feed that made it wants it freed, on any thread, instead of member by member;
-	 * NULL: member by member. */
-	void (*release)(struct workload *w);
 };
 
 /* One with a group of its own, as workload_new() gives it. */
@@ -123,6 +124,7 @@ struct service {
 	size_t n_sans;
 	struct endpoint *endpoints; /* healthy ones, or all with allow_unhealthy */
 	size_t n_endpoints;
+	struct service *like; /* owned; whose texts and lists these are, NULL: its own */
 	bool has_names; /* some of them: workload_is_name(); the kernel cannot choose those */
 };
 
@@ -181,7 +183,8 @@ struct workload *workload_get(struct workload *w); /* NULL stays NULL */
 void workload_put(struct workload **w);
 struct service *service_get(struct service *s);
 void service_put(struct service **s);
-/* A fresh one of the same description, without ids and endpoints; NULL when out of memory. */
-struct service *service_copy(const struct service *s);
+/* A fresh one of the same description, without ids and endpoints; NULL when out of memory. It shares the
+ * texts and lists of s, which has a key and lives as long. */
+struct service *service_copy(struct service *s);
 struct policy *policy_get(struct policy *p);
 void policy_put(struct policy **p);

@@ -54,27 +54,28 @@ static struct svc_node *svc_get(struct mesh *m, const struct weft_svc_key *key)
 	return sn;
 }
 
-static void slots_write(struct mesh *m, struct svc_node *sn, uint32_t id, const struct lb_choice *c,
-			size_t n)
+/* False: some are not there, and it has to be tried again. */
+static bool slots_write(struct mesh *m, const struct svc_node *sn, uint32_t id,
+			const struct lb_choice *c, size_t n)
 {
+	bool good = true;
+
 	for (size_t i = 0; i < n; i++) {
 		struct weft_slot_key key = { .service = id, .n = (uint32_t)i | slot_bit(&sn->key) };
 		struct weft_slot v = { .ep = c[i].ep };
-		int r;
+		int r = m->kern ? kern_slot_set(m->kern, &key, &v) : 0;
 
-		if (i < sn->n_slots && sn->value.service == id &&
-		    memcmp(&sn->slots[i], &v.ep, sizeof(v.ep)) == 0)
-			continue;
-		r = m->kern ? kern_slot_set(m->kern, &key, &v) : 0;
 		m->stats.writes++;
 		if (r < 0)
 			mesh_write_failed(m, "weft_slots", r);
+		good &= r == 0;
 	}
+	return good;
 }
 
 static void slots_delete(struct mesh *m, const struct svc_node *sn, size_t from)
 {
-	for (size_t i = from; i < sn->n_slots; i++) {
+	for (size_t i = from; i < sn->value.n_slots; i++) {
 		struct weft_slot_key key = { .service = sn->value.service,
 					     .n = (uint32_t)i | slot_bit(&sn->key) };
 
@@ -83,18 +84,21 @@ static void slots_delete(struct mesh *m, const struct svc_node *sn, size_t from)
 	}
 }
 
+static uint64_t slots_sum(const struct lb_choice *c, size_t n)
+{
+	uint64_t sum = n;
+
+	for (size_t i = 0; i < n; i++)
+		sum = sum * 31 + hash_bytes(&c[i].ep, sizeof(c[i].ep));
+	return sum ? sum : 1;
+}
+
 static int slots_remember(struct svc_node *sn, const struct lb_choice *c, size_t n)
 {
-	struct weft_ep *eps = calloc(n ? n : 1, sizeof(*eps));
-
-	if (!eps)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		eps[i] = c[i].ep;
-	free(sn->slots);
-	sn->slots = eps;
-	sn->n_slots = n;
-	return 0;
+	sn->slots = calloc(n ? n : 1, sizeof(*sn->slots));
+	for (size_t i = 0; sn->slots && i < n; i++)
+		sn->slots[i] = c[i].ep;
+	return sn->slots ? 0 : -ENOMEM;
 }
 
 /* Slots first, then the entry that makes them visible, then the slots it no longer shows. */
@@ -103,12 +107,14 @@ static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
 {
 	struct weft_svc v = { .service = id, .n_slots = (uint32_t)n };
 	struct svc_node *sn = svc_get(m, key);
+	uint64_t sum = slots_sum(c, n);
 	int r;
 
 	if (!sn)
 		return -ENOMEM;
 	sn->round = m->round;
-	slots_write(m, sn, id, c, n);
+	if (sn->sum != sum || sn->value.service != id)
+		sn->sum = slots_write(m, sn, id, c, n) ? sum : 0;
 	if (memcmp(&sn->value, &v, sizeof(v)) != 0) {
 		r = m->kern ? kern_service_set(m->kern, key, &v) : 0;
 		m->stats.writes++;
@@ -117,7 +123,7 @@ static int svc_want(struct mesh *m, const struct weft_svc_key *key, uint32_t id,
 	}
 	slots_delete(m, sn, sn->value.service == id ? n : 0);
 	sn->value = v;
-	return slots_remember(sn, c, n);
+	return m->kern ? 0 : slots_remember(sn, c, n);
 }
 
 /* Another VIP of the same service port and family shows the same slots. */
@@ -231,10 +237,7 @@ static void adopt_service(void *arg, const struct weft_svc_key *key, const struc
 
 	if (!sn)
 		return;
-	sn->value = *v;
-	/* The slots themselves are written again; their number says what to delete. */
-	sn->slots = calloc(v->n_slots ? v->n_slots : 1, sizeof(*sn->slots));
-	sn->n_slots = sn->slots ? v->n_slots : 0;
+	sn->value = *v; /* the slots are written again; their number says what to delete */
 	model_adopt_service_id(m->model, &key->vip, key->port, v->service);
 }
 

@@ -201,7 +201,7 @@ static void see_slot(void *arg, const struct weft_slot_key *key, const struct we
 		of.key.vip.b[0] = 0xfd;
 	c->rows++;
 	at = bsearch(&pof, c->by_slots, c->n_by_slots, sizeof(*at), slots_cmp);
-	if (at && i < (*at)->n_slots) {
+	if (at && i < (*at)->value.n_slots) {
 		c->seen[at - c->by_slots]++;
 		if (memcmp(&(*at)->slots[i], &has->ep, sizeof(has->ep)) == 0)
 			return;
@@ -209,7 +209,7 @@ static void see_slot(void *arg, const struct weft_slot_key *key, const struct we
 	d = diff_of("weft_slots", "service %u, %s slot %u", key->service,
 		    key->n & WEFT_SLOT_V6 ? "IPv6" : "IPv4", i);
 	snprintf(d.kernel, sizeof(d.kernel), "%s", ip_format_ep(text, &has->ep));
-	if (at && i < (*at)->n_slots)
+	if (at && i < (*at)->value.n_slots)
 		snprintf(d.wanted, sizeof(d.wanted), "%s", ip_format_ep(text, &(*at)->slots[i]));
 	c->fn(c->arg, &d);
 }
@@ -236,12 +236,12 @@ static int check_services(struct check *c)
 		const struct svc_node *sn = c->by_slots[i];
 		struct mesh_diff d;
 
-		if (c->seen[i] == sn->n_slots)
+		if (c->seen[i] == sn->value.n_slots)
 			continue;
 		d = diff_of("weft_slots", "service %u, %s", sn->value.service,
 			    slot_bit(&sn->key) ? "IPv6" : "IPv4");
 		snprintf(d.kernel, sizeof(d.kernel), "%u slots", c->seen[i]);
-		snprintf(d.wanted, sizeof(d.wanted), "%zu slots", sn->n_slots);
+		snprintf(d.wanted, sizeof(d.wanted), "%u slots", sn->value.n_slots);
 		c->fn(c->arg, &d);
 	}
 	return 0;

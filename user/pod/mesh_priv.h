@@ -18,8 +18,8 @@ struct svc_node {
 	struct hnode by_key;
 	struct weft_svc_key key;
 	struct weft_svc value;
-	struct weft_ep *slots;
-	size_t n_slots;
+	uint64_t sum; /* of the slots that the kernel has, 0 if that is not known */
+	struct weft_ep *slots; /* of a shadow only */
 	uint32_t round;
 };
 
