@@ -179,6 +179,8 @@ install: all ## into $(DESTDIR)$(PREFIX)
 	$(Q)install -D -m 0755 $(B)/weft $(DESTDIR)$(PREFIX)/bin/weft
 	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system && \
 		sed 's|/usr/local/|$(PREFIX)/|' packaging/weftd.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/weftd.service
+	$(Q)mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions && \
+		$(B)/weft completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/weft
 
 compile_commands.json: $(gen_headers) ## for clangd and clang-tidy
 	@{ sep='['; for f in $(USER_SRC) $(TOOL_SRC) $(UNIT_SRC); do \

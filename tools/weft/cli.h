@@ -74,6 +74,8 @@ int cmd_log_level(const struct cli *c);
 int cmd_reload(const struct cli *c);
 int cmd_stop(const struct cli *c);
 int cmd_ca_init(const struct cli *c);
+int cmd_ca_revoke(const struct cli *c);
+int cmd_ca_revoked(const struct cli *c);
 int cmd_completion(const struct cli *c);
 int cmd_version(const struct cli *c);
 int cmd_help(const struct cli *c);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * weft completion bash: the script is made from the tables, so that it cannot lag behind them.
- * tools/weft/weft.bash-completion is its output.
+ * weft completion bash: the script is made from the tables, so that it cannot lag behind them;
+ * `make install` puts it where bash looks.
  */
 #include <stdio.h>
 #include <string.h>

@@ -129,6 +129,23 @@ static const struct cmd commands[] = {
 	  .help = "make the mesh's root and the nodes' intermediates",
 	  .detail = "A root that is there already is kept, so nodes can be added one by one. "
 		    "DIR is /etc/weft/ca unless it is given. No daemon is needed." },
+	{ .name = "ca revoke",
+	  .args = "CERTIFICATE|SERIAL [--node NAME] [--dir DIR]",
+	  .opts = " --dir ",
+	  .min_args = 1,
+	  .max_args = 1,
+	  .fn = cmd_ca_revoke,
+	  .help = "put a certificate on the revocation list of its issuer",
+	  .detail = "The list is DIR/crl.pem; weftd reads it where its configuration says so (ca_crl). "
+		    "CERTIFICATE is a file; a SERIAL, as `weft certs -o json` shows it or 0x and "
+		    "hexadecimal, needs the node that issued it, or root for the intermediate of a "
+		    "node. The issuer's key must be in DIR. Tunnels of a revoked certificate are closed "
+		    "within a second; a pod of this node gets another certificate." },
+	{ .name = "ca revoked",
+	  .args = "[--dir DIR]",
+	  .opts = " --dir ",
+	  .fn = cmd_ca_revoked,
+	  .help = "what the revocation lists of the mesh's CA hold" },
 	{ .name = "lab",
 	  .args = "...",
 	  .help = "several nodes on this machine, for trying out",

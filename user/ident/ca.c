@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/ip.h"
 #include "codec/spiffe.h"
+#include "ident/ca_pair.h"
 #include "ident/cert.h"
 #include "ident/keydir.h"
 
@@ -29,33 +30,11 @@ struct ca {
 	char *root_pem;
 };
 
-struct pair { /* a certificate and its key as they are on disk */
-	X509 *cert;
-	EVP_PKEY *key;
-};
-
-static void pair_fini(struct pair *p)
-{
-	X509_free(p->cert);
-	EVP_PKEY_free(p->key);
-	*p = (struct pair){ 0 };
-}
-
-static void own_secret(char **z)
-{
-	if (*z)
-		explicit_bzero(*z, strlen(*z));
-	free(*z);
-	*z = NULL;
-}
-
 static void own_ca(struct ca **ca)
 {
 	ca_free(ca);
 }
 
-#define _pair_ cleanup_with(pair_fini)
-#define _secret_ cleanup_with(own_secret)
 #define _ca_ cleanup_with(own_ca)
 
 static bool only_of(const char *z, const char *allowed)
@@ -101,86 +80,6 @@ int ca_check_node(const char *node, struct errbuf *err)
 	return 0;
 }
 
-static int read_cert(int dirfd, const char *dir, const char *base, struct errbuf *err,
-		     char **ret_pem, X509 **ret)
-{
-	_free_ char *pem = NULL;
-	char name[256];
-	size_t n;
-	int r;
-
-	snprintf(name, sizeof(name), "%s-cert.pem", base);
-	r = keydir_read(dirfd, dir, name, err, &pem, &n);
-	if (r < 0)
-		return r;
-	r = cert_from_pem(pem, n, ret);
-	if (r < 0)
-		return errbuf_set(err, r, "%s/%s is not a certificate in PEM", dir, name);
-	if (ret_pem)
-		*ret_pem = TAKE_PTR(pem);
-	return 0;
-}
-
-static int read_key(int dirfd, const char *dir, const char *base, struct errbuf *err, EVP_PKEY **ret)
-{
-	_secret_ char *pem = NULL;
-	char name[256];
-	size_t n;
-	int r;
-
-	snprintf(name, sizeof(name), "%s-key.pem", base);
-	r = keydir_read(dirfd, dir, name, err, &pem, &n);
-	if (r < 0)
-		return r;
-	r = cert_key_from_pem(pem, n, ret);
-	if (r < 0)
-		return errbuf_set(err, r, "%s/%s is not a private key in PEM", dir, name);
-	return 0;
-}
-
-static int read_pair(int dirfd, const char *dir, const char *base, struct errbuf *err,
-		     struct pair *ret)
-{
-	_pair_ struct pair p = { 0 };
-	int r = read_cert(dirfd, dir, base, err, NULL, &p.cert);
-
-	if (r == 0)
-		r = read_key(dirfd, dir, base, err, &p.key);
-	if (r < 0)
-		return r;
-	if (X509_check_private_key(p.cert, p.key) != 1) {
-		ERR_clear_error();
-		return errbuf_set(err, -EINVAL, "%s/%s-key.pem is not the key of %s-cert.pem", dir,
-				  base, base);
-	}
-	*ret = p;
-	p = (struct pair){ 0 };
-	return 0;
-}
-
-static int write_pair(int dirfd, const char *dir, const char *base, const struct pair *p,
-		      struct errbuf *err)
-{
-	_secret_ char *key = NULL;
-	_free_ char *cert = NULL;
-	size_t n_key, n_cert;
-	char name[256];
-	int r;
-
-	r = cert_to_pem(p->cert, &cert, &n_cert);
-	if (r == 0)
-		r = cert_key_to_pem(p->key, &key, &n_key);
-	if (r < 0)
-		return r;
-	/* The certificate last: where it is, there was a key. */
-	snprintf(name, sizeof(name), "%s-key.pem", base);
-	r = keydir_write(dirfd, dir, name, key, n_key, err);
-	if (r < 0)
-		return r;
-	snprintf(name, sizeof(name), "%s-cert.pem", base);
-	return keydir_write(dirfd, dir, name, cert, n_cert, err);
-}
-
 /* The root's SAN is "spiffe://<trust domain>"; gives the trust domain. */
 static int trust_domain_of(const X509 *root, const char *dir, struct errbuf *err, char **ret)
 {
@@ -211,10 +110,10 @@ static int check_valid_s(uint64_t valid_s, struct errbuf *err)
 
 /* Makes a pair of key and certificate; the caller has filled all but the times. */
 static int make_pair(struct cert_spec *spec, const struct cert_signer *by, uint64_t valid_s,
-		     struct errbuf *err, struct pair *ret)
+		     struct errbuf *err, struct ca_pair *ret)
 {
 	int64_t now = (int64_t)clock_wall_s();
-	_pair_ struct pair p = { .key = cert_key_new() };
+	_pair_ struct ca_pair p = { .key = cert_key_new() };
 	char text[256];
 	int r;
 
@@ -230,7 +129,7 @@ static int make_pair(struct cert_spec *spec, const struct cert_signer *by, uint6
 		return errbuf_set(err, r, "cannot make a certificate: %s",
 				  cert_error(text, sizeof(text)));
 	*ret = p;
-	p = (struct pair){ 0 };
+	p = (struct ca_pair){ 0 };
 	return 0;
 }
 
@@ -238,7 +137,7 @@ static int keep_root(int dirfd, const char *dir, const char *trust_domain, struc
 {
 	_x509_ X509 *root = NULL;
 	_free_ char *have = NULL;
-	int r = read_cert(dirfd, dir, "root", err, NULL, &root);
+	int r = ca_read_cert(dirfd, dir, "root", err, NULL, &root);
 
 	if (r == 0)
 		r = trust_domain_of(root, dir, err, &have);
@@ -253,7 +152,7 @@ static int keep_root(int dirfd, const char *dir, const char *trust_domain, struc
 int ca_init_root(const char *dir, const char *trust_domain, uint64_t valid_s, bool keep,
 		 struct errbuf *err)
 {
-	_pair_ struct pair root = { 0 };
+	_pair_ struct ca_pair root = { 0 };
 	_free_ char *uri = NULL;
 	_close_ int dirfd = -1;
 	struct cert_spec spec = {
@@ -285,17 +184,17 @@ int ca_init_root(const char *dir, const char *trust_domain, uint64_t valid_s, bo
 	r = make_pair(&spec, &(struct cert_signer){ 0 }, valid_s, err, &root);
 	if (r < 0)
 		return r;
-	return write_pair(dirfd, dir, "root", &root, err);
+	return ca_write_pair(dirfd, dir, "root", &root, err);
 }
 
 /* True if what is on disk can stay: readable, of this root, and more than a third is left. */
 static bool node_is_fresh(int dirfd, const char *dir, const char *node, X509 *root)
 {
-	_pair_ struct pair p = { 0 };
+	_pair_ struct ca_pair p = { 0 };
 	int64_t begin, end;
 	bool ours;
 
-	if (read_pair(dirfd, dir, node, NULL, &p) < 0)
+	if (ca_read_pair(dirfd, dir, node, NULL, &p) < 0)
 		return false;
 	ours = X509_verify(p.cert, X509_get0_pubkey(root)) == 1;
 	ERR_clear_error();
@@ -327,7 +226,7 @@ static int check_node_files(int dirfd, const char *dir, const char *node, struct
 
 int ca_init_node(const char *dir, const char *node, uint64_t valid_s, struct errbuf *err)
 {
-	_pair_ struct pair root = { 0 }, made = { 0 };
+	_pair_ struct ca_pair root = { 0 }, made = { 0 };
 	_free_ char *td = NULL, *uri = NULL;
 	_close_ int dirfd = -1;
 	_x509_ X509 *root_cert = NULL;
@@ -341,7 +240,7 @@ int ca_init_node(const char *dir, const char *node, uint64_t valid_s, struct err
 	dirfd = keydir_open(dir, true, err);
 	if (dirfd < 0)
 		return dirfd;
-	r = read_cert(dirfd, dir, "root", err, NULL, &root_cert);
+	r = ca_read_cert(dirfd, dir, "root", err, NULL, &root_cert);
 	if (r == 0)
 		r = trust_domain_of(root_cert, dir, err, &td);
 	if (r == 0)
@@ -351,7 +250,7 @@ int ca_init_node(const char *dir, const char *node, uint64_t valid_s, struct err
 	/* Before the root's key is looked at: on most nodes it is not there. */
 	if (node_is_fresh(dirfd, dir, node, root_cert))
 		return 0;
-	r = read_pair(dirfd, dir, "root", err, &root);
+	r = ca_read_pair(dirfd, dir, "root", err, &root);
 	if (r < 0)
 		return r;
 	if (cert_not_after(root.cert) <= (int64_t)clock_wall_s())
@@ -365,7 +264,7 @@ int ca_init_node(const char *dir, const char *node, uint64_t valid_s, struct err
 	r = make_pair(&spec, &(struct cert_signer){ root.cert, root.key }, valid_s, err, &made);
 	if (r < 0)
 		return r;
-	return write_pair(dirfd, dir, node, &made, err);
+	return ca_write_pair(dirfd, dir, node, &made, err);
 }
 
 void ca_free(struct ca **ca)
@@ -386,15 +285,15 @@ void ca_free(struct ca **ca)
 
 static int open_files(struct ca *ca, int dirfd, const char *dir, struct errbuf *err)
 {
-	_pair_ struct pair p = { 0 };
+	_pair_ struct ca_pair p = { 0 };
 	_x509_ X509 *root = NULL;
 	size_t n;
-	int r = read_cert(dirfd, dir, "root", err, &ca->root_pem, &root);
+	int r = ca_read_cert(dirfd, dir, "root", err, &ca->root_pem, &root);
 
 	if (r == 0)
 		r = trust_domain_of(root, dir, err, &ca->trust_domain);
 	if (r == 0)
-		r = read_pair(dirfd, dir, ca->node, err, &p);
+		r = ca_read_pair(dirfd, dir, ca->node, err, &p);
 	if (r < 0)
 		return r;
 	if (X509_verify(p.cert, X509_get0_pubkey(root)) != 1) {
@@ -451,7 +350,7 @@ int ca_issue(struct ca *ca, const char *uri, uint64_t valid_s, struct errbuf *er
 	     char **ret_chain_pem, char **ret_key_pem)
 {
 	struct cert_spec spec = { .kind = CERT_LEAF, .uri = uri };
-	_pair_ struct pair leaf = { 0 };
+	_pair_ struct ca_pair leaf = { 0 };
 	_free_ char *cert = NULL, *chain = NULL;
 	_secret_ char *key = NULL;
 	size_t n;

@@ -64,14 +64,8 @@ static void own_constraints(NAME_CONSTRAINTS **n)
 	NAME_CONSTRAINTS_free(*n);
 }
 
-static void own_bio(BIO **b)
-{
-	BIO_free(*b);
-}
-
 #define _gens_ cleanup_with(own_gens)
 #define _constraints_ cleanup_with(own_constraints)
-#define _bio_ cleanup_with(own_bio)
 
 const char *cert_error(char *buf, size_t cap)
 {
