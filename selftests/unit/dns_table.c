@@ -31,7 +31,11 @@ static const char mesh_text[] =
 	"- {name: bare, namespace: bank, hostname: both.example.net}\n"
 	"- {name: bare, namespace: shop, hostname: both.example.net, vips: [240.240.0.7]}\n"
 	"- {name: own, namespace: shop, hostname: own.example.net, vips: [240.240.0.6], visibility: Namespace}\n"
-	"- {name: one, namespace: shop, hostname: intranet, vips: [240.240.0.8]}\n";
+	"- {name: one, namespace: shop, hostname: intranet, vips: [240.240.0.8]}\n"
+	"- {name: m, namespace: a, hostname: many.example.net, vips: [240.240.1.1], visibility: Namespace}\n"
+	"- {name: m, namespace: b, hostname: many.example.net, vips: [240.240.1.2]}\n"
+	"- {name: m, namespace: c, hostname: many.example.net, vips: [240.240.1.3]}\n"
+	"- {name: m, namespace: d, hostname: many.example.net}\n";
 
 struct mesh {
 	struct model *model;
@@ -66,6 +70,32 @@ static int teardown(void **state)
 static struct dns_client client(const char *ns)
 {
 	return (struct dns_client){ .ns = ns, .network = "", .domain = "cluster.local", .v6 = true };
+}
+
+static void the_preferred_namespace_counts_behind_the_own_and_canonical_ones(void **state)
+{
+	static const struct {
+		const char *ns, *preferred, *name, *key;
+	} wants[] = {
+		{ "x", NULL, "many.example.net", "b/many.example.net" },
+		{ "x", "c", "many.example.net", "c/many.example.net" },
+		{ "x", "a", "many.example.net", "b/many.example.net" }, /* not visible */
+		{ "x", "d", "many.example.net", "b/many.example.net" }, /* no address */
+		{ "a", "c", "many.example.net", "a/many.example.net" },
+		{ "c", "b", "many.example.net", "c/many.example.net" },
+		{ "x", "farm", "api.example.com", "bank/api.example.com" }, /* canonical */
+	};
+	struct mesh *m = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+		struct dns_client c = client(wants[i].ns);
+		struct dns_found f = { 0 };
+
+		c.preferred = wants[i].preferred;
+		if (!dns_table_find(m->snap, &c, str_of(wants[i].name), &f) ||
+		    strcmp(f.svc->key, wants[i].key) != 0)
+			fail_msg("%zu: %s", i, f.svc ? f.svc->key : "not found");
+	}
 }
 
 struct want {
@@ -257,6 +287,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(short_names_are_those_of_kubernetes),
+		TEST(the_preferred_namespace_counts_behind_the_own_and_canonical_ones),
 		TEST(what_a_search_path_put_behind_a_name_is_taken_off),
 		TEST(the_nearest_wildcard_counts),
 		TEST(the_own_namespace_counts_then_who_is_canonical),

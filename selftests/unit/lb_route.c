@@ -310,6 +310,72 @@ static void weighted_waypoints_are_used_by_weight(void **state)
 	model_free(&m.model);
 }
 
+static bool is_relayed(const struct snap *s, const char *vip)
+{
+	const struct weft_addr a = make_addr(vip);
+
+	return route_needs_relay(s, &a) && route_depends_on_client(s, &a);
+}
+
+/* Of several with one VIP, or with ranges one in the other: that of the client's namespace. */
+static void who_dials_decides_which_service_is_meant(void **state)
+{
+	/* clang-format off */
+	static const char text[] =
+		"workloads:\n"
+		"- {name: c, namespace: a, workloadIps: [10.0.0.1]}\n"
+		"- {name: c, namespace: b, workloadIps: [10.0.0.2]}\n"
+		"- {name: c, namespace: x, workloadIps: [10.0.0.3]}\n"
+		"- {name: ea, namespace: a, workloadIps: [10.0.1.1], services: {a/s: {}, a/own: {}}}\n"
+		"- {name: eb, namespace: b, workloadIps: [10.0.1.2], services: {b/s: {}}}\n"
+		"services:\n"
+		"- {name: s, namespace: a, hostname: s, vips: [10.96.0.1], ports: {80: 8080}}\n"
+		"- {name: s, namespace: b, hostname: s, vips: [10.96.0.1], ports: {80: 8080}, canonical: true}\n"
+		"- {name: own, namespace: a, hostname: own, vips: [10.96.0.2], ports: {80: 8080}, visibility: Namespace}\n"
+		"- {name: wide, namespace: a, hostname: wide, cidrVips: [192.0.2.0/24], loadBalancer: {mode: Passthrough}}\n"
+		"- {name: narrow, namespace: b, hostname: narrow, cidrVips: [192.0.2.0/28], loadBalancer: {mode: Passthrough}}\n"
+		"- {name: only, namespace: b, hostname: only, cidrVips: [198.51.100.0/24], ports: {80: 80}, visibility: Namespace}\n";
+	static const struct {
+		const char *ns, *dialled, *svc, *to;
+	} wants[] = {
+		{ "a", "10.96.0.1:80", "a/s", "10.0.1.1:8080" },
+		{ "b", "10.96.0.1:80", "b/s", "10.0.1.2:8080" },
+		{ "x", "10.96.0.1:80", "b/s", "10.0.1.2:8080" }, /* canonical */
+		{ "a", "10.96.0.2:80", "a/own", "10.0.1.1:8080" },
+		{ "b", "10.96.0.2:80", NULL, "10.96.0.2:80" }, /* not visible */
+		{ "a", "192.0.2.1:80", "a/wide", "192.0.2.1:80" },
+		{ "b", "192.0.2.1:80", "b/narrow", "192.0.2.1:80" },
+		{ "x", "192.0.2.1:80", "b/narrow", "192.0.2.1:80" }, /* the longest */
+		{ "b", "198.51.100.1:80", "b/only", "198.51.100.1:80" },
+		{ "x", "198.51.100.1:80", NULL, "198.51.100.1:80" },
+	};
+	/* clang-format on */
+	struct model_input in = { 0 };
+	struct errbuf err = { 0 };
+	struct mesh m = { 0 };
+
+	(void)state;
+	assert_int_equal(model_new(&m.model), 0);
+	if (feed_file_decode(str_of(text), "mesh.yaml", &err, &in) < 0 ||
+	    model_build(m.model, &in, &err, &m.snap) < 0)
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+		const struct weft_ep d = make_ep(wants[i].dialled);
+		char to[IP_TEXT_MAX];
+		struct route r;
+
+		route_find(m.snap, snap_workload_by_pod(m.snap, wants[i].ns, "c"), &d, NULL, &err,
+			   &r);
+		ip_format_ep(to, &r.to);
+		if (r.kind != ROUTE_ENDPOINT || strcmp(to, wants[i].to) != 0 ||
+		    strcmp(r.svc ? r.svc->key : "", wants[i].svc ? wants[i].svc : "") != 0)
+			fail_msg("%zu: %s of %s", i, to, r.svc ? r.svc->key : "nobody");
+	}
+	assert_true(is_relayed(m.snap, "10.96.0.1") && is_relayed(m.snap, "10.96.0.2"));
+	snap_free(&m.snap);
+	model_free(&m.model);
+}
+
 static void endpoints_without_addresses_are_for_the_relay(void **state)
 {
 	/* clang-format off */
@@ -357,6 +423,7 @@ int main(void)
 		cmocka_unit_test(who_is_a_waypoint_of_an_address_is_known),
 		cmocka_unit_test(weighted_waypoints_are_used_by_weight),
 		cmocka_unit_test(endpoints_without_addresses_are_for_the_relay),
+		cmocka_unit_test(who_dials_decides_which_service_is_meant),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -31,7 +31,8 @@ static void missing(const struct snap *s, const char *dialled, const char *name)
 	const struct weft_addr a = make_addr(dialled);
 	struct unknown u = { 0 };
 
-	if (unknown_of(s, "net1", &a, &u) != (name[0] != '\0') || strcmp(u.name, name) != 0)
+	if (unknown_of(s, snap_workload_by_pod(s, "a", "web"), "net1", &a, &u) != (name[0] != '\0') ||
+	    strcmp(u.name, name) != 0)
 		fail_msg("%s: '%s', expected '%s'", dialled, u.name, name);
 	assert_int_equal(u.dialled, name[0] && strstr(name, dialled));
 }

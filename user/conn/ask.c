@@ -36,7 +36,8 @@ static void on_answer(void *arg, int r)
 
 static int ask(struct conn *c, const struct unknown *u)
 {
-	const struct demand_question q = { .name = u->name, .addr = u->dialled ? &u->addr : NULL,
+	const struct demand_question q = { .name = u->name,
+					   .addr = u->dialled ? &u->addr : NULL,
 					   .hurry = c->stages != conn_outbound };
 	int r = demand_ask_any(c->w->sh->demand, c->w->loop, &q, on_answer, c, &c->ask);
 
@@ -67,7 +68,7 @@ static enum step go_out(struct conn *c, int r)
 	const struct conn_shared *sh = c->w->sh;
 	struct unknown u;
 
-	if (!unknown_of(model_snap(sh->model), sh->network, &c->dialled.addr, &u))
+	if (!unknown_of(model_snap(sh->model), c->src, sh->network, &c->dialled.addr, &u))
 		return STEP_NEXT;
 	if (!c->asks || hash_str(str_of(u.name)) != c->asked) {
 		r = c->asks++ < ROUNDS_MAX ? ask(c, &u) : -ETIMEDOUT;

@@ -94,10 +94,15 @@ static enum step stage_identify(struct conn *c)
 /* Several namespaces may have a service of this name: the pod's own counts first. */
 static struct service *service_named(const struct snap *s, const struct workload *w, const char *host)
 {
-	_free_ char *key = str_printf("%s/%s", w->ns, host);
-	struct service *svc = key ? snap_service_by_key(s, str_of(key)) : NULL;
+	struct service *first = NULL, *svc;
 
-	return svc ? svc : snap_service_by_hostname(s, str_of(host));
+	for (size_t i = 0; (svc = snap_service_by_hostname_nth(s, str_of(host), i)); i++) {
+		if (strcmp(svc->ns, w->ns) == 0)
+			return svc;
+		if (!first && service_is_visible(svc, w->ns))
+			first = svc;
+	}
+	return first;
 }
 
 /* What the client dialled, as far as it says: the address, or one of the service's that it names. */
@@ -159,14 +164,13 @@ static const char *destination(struct conn *c, unsigned *ret_status)
 static void label_service(struct conn *c)
 {
 	const struct snap *s = model_snap(c->w->sh->model);
-	struct service *svc = NULL;
+	struct str host = str_of(c->head->forwarded_host);
+	struct service *svc;
 
 	if (c->service)
 		return;
-	if (c->head->forwarded_host[0])
-		svc = snap_service_by_hostname(s, str_of(c->head->forwarded_host));
-	for (size_t i = 0; svc && i < c->dst->n_services; i++) {
-		if (strcmp(c->dst->services[i].key, svc->key) == 0) {
+	for (size_t i = 0; host.n && (svc = snap_service_by_hostname_nth(s, host, i)); i++) {
+		if (workload_is_member(c->dst, svc)) {
 			c->service = service_get(svc);
 			return;
 		}
@@ -205,17 +209,21 @@ static enum step stage_answer(struct conn *c)
 	char baggage[HBONE_TEXT_MAX];
 	const struct workload *w = c->dst;
 	const struct hbone_baggage b = {
-		.cluster = str_of(w->group->cluster), .ns = str_of(w->ns),
-		.workload_type = str_of(w->group->workload_type), .workload_name = str_of(w->group->workload_name),
+		.cluster = str_of(w->group->cluster),
+		.ns = str_of(w->ns),
+		.workload_type = str_of(w->group->workload_type),
+		.workload_name = str_of(w->group->workload_name),
 		.service_name = str_of(w->group->canonical_name),
 		.service_version = str_of(w->group->canonical_revision),
-		.region = str_of(w->group->region), .zone = str_of(w->group->zone),
+		.region = str_of(w->group->region),
+		.zone = str_of(w->group->zone),
 	};
 	int n;
 
 	if (c->app_error < 0)
-		return refuse(c, 503, c->app_error == -ETIMEDOUT ? WEFT_REASON_TIMEOUT
-								 : WEFT_REASON_CONNECT_FAILED,
+		return refuse(c, 503,
+			      c->app_error == -ETIMEDOUT ? WEFT_REASON_TIMEOUT
+							 : WEFT_REASON_CONNECT_FAILED,
 			      log_strerror(c->app_error));
 	n = hbone_baggage_format(baggage, sizeof(baggage), &b);
 	stage_report_open(c);
@@ -257,9 +265,12 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_inbound[] = {
-	{ "ask", stage_ask_both },	  { "identify", stage_identify },
-	{ "authorize", stage_authorize }, { "connect", stage_connect },
-	{ "answer", stage_answer },	  { "relay", stage_relay },
+	{ "ask", stage_ask_both },
+	{ "identify", stage_identify },
+	{ "authorize", stage_authorize },
+	{ "connect", stage_connect },
+	{ "answer", stage_answer },
+	{ "relay", stage_relay },
 	{ NULL, NULL },
 };
 
@@ -328,12 +339,18 @@ static void on_refused(void *arg, void *local, const struct weft_ep *peer, enum 
 	const struct snap *s = model_snap(w->sh->model);
 	struct workload *dst = conn_local_workload(s, l);
 	struct access_rec r = {
-		.inbound = true, .path = WEFT_PATH_HBONE, .reason = why, .src = *peer,
+		.inbound = true,
+		.path = WEFT_PATH_HBONE,
+		.reason = why,
+		.src = *peer,
 		.dst = { .addr = ip_is_v4(&peer->addr) ? l->v4 : l->v6, .port = WEFT_PORT_HBONE },
-		.src_w = snap_workload_by_addr(s, &peer->addr), .dst_w = dst, .detail = detail,
+		.src_w = snap_workload_by_addr(s, &peer->addr),
+		.dst_w = dst,
+		.detail = detail,
 	};
-	struct drop_rec d = { .time_s = clock_wall_s(), .src = *peer, .dst = r.dst, .reason = why,
-			      .rule = -1 };
+	struct drop_rec d = {
+		.time_s = clock_wall_s(), .src = *peer, .dst = r.dst, .reason = why, .rule = -1
+	};
 
 	snprintf(d.dst_name, sizeof(d.dst_name), "%s/%s", l->ns, l->name);
 	drops_add_any(w->sh->drops, &d);

@@ -102,6 +102,15 @@ static enum step stage_identify(struct conn *c)
 	return STEP_NEXT;
 }
 
+/* The hooks let pass what is outside of the mesh, unless that depends on what they do not know. The
+ * rules of istio-cni know nothing. */
+static bool may_be_nobodys(const struct conn *c, const struct snap *s, const struct route *r)
+{
+	return c->caught || c->outside || route_depends_on_client(s, &c->dialled.addr) ||
+	       snap_service_by_range(s, &c->dialled.addr) ||
+	       (r->svc && r->svc->lb_mode == LB_PASSTHROUGH);
+}
+
 /* Decided anew, by what is known now: the kernel's tables may be a moment behind, and leave what
  * has a waypoint to us. */
 static enum step stage_route(struct conn *c)
@@ -126,8 +135,7 @@ static enum step stage_route(struct conn *c)
 	c->chosen = r.to;
 	c->dst = workload_get(r.dst);
 	c->sans_of = service_get(r.sans_of);
-	/* The hooks let pass what is outside of the mesh; the rules know no such thing. */
-	if (!c->dst && !c->caught && !c->outside)
+	if (!c->dst && !may_be_nobodys(c, s, &r))
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
 	if (!c->service && c->dst && !c->waypoint)
 		c->service = service_get(snap_service_of(s, c->dst, c->chosen.port));
@@ -214,11 +222,14 @@ static int head_fill(struct conn *c, struct conn_head *h)
 {
 	const struct workload *w = c->src;
 	const struct hbone_baggage b = {
-		.cluster = str_of(w->group->cluster), .ns = str_of(w->ns),
-		.workload_type = str_of(w->group->workload_type), .workload_name = str_of(w->group->workload_name),
+		.cluster = str_of(w->group->cluster),
+		.ns = str_of(w->ns),
+		.workload_type = str_of(w->group->workload_type),
+		.workload_name = str_of(w->group->workload_name),
 		.service_name = str_of(w->group->canonical_name),
 		.service_version = str_of(w->group->canonical_revision),
-		.region = str_of(w->group->region), .zone = str_of(w->group->zone),
+		.region = str_of(w->group->region),
+		.zone = str_of(w->group->zone),
 	};
 	int n, m;
 
@@ -231,8 +242,10 @@ static int head_fill(struct conn *c, struct conn_head *h)
 		return -ENAMETOOLONG;
 	hbone_traceparent(h->traceparent);
 	h->h = (struct h2_headers){
-		.method = STR("CONNECT"), .authority = str_of(h->authority),
-		.forwarded = { h->forwarded, (size_t)n }, .baggage = { h->baggage, (size_t)m },
+		.method = STR("CONNECT"),
+		.authority = str_of(h->authority),
+		.forwarded = { h->forwarded, (size_t)n },
+		.baggage = { h->baggage, (size_t)m },
 		.traceparent = str_of(h->traceparent),
 	};
 	return 0;
@@ -392,9 +405,13 @@ static enum step stage_relay(struct conn *c)
 }
 
 const struct stage conn_outbound[] = {
-	{ "await", stage_await },     { "identify", stage_identify },
-	{ "ask", stage_ask },         { "route", stage_route },
-	{ "resolve", stage_resolve }, { "authorize", stage_authorize },
-	{ "tunnel", stage_tunnel },   { "relay", stage_relay },
+	{ "await", stage_await },
+	{ "identify", stage_identify },
+	{ "ask", stage_ask },
+	{ "route", stage_route },
+	{ "resolve", stage_resolve },
+	{ "authorize", stage_authorize },
+	{ "tunnel", stage_tunnel },
+	{ "relay", stage_relay },
 	{ NULL, NULL },
 };

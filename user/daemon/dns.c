@@ -73,6 +73,7 @@ void names_prepare(struct daemon *d)
 	d->names = (struct dns_shared){ .model = d->model,
 					.count = d->dnscount,
 					.domain = d->opts.cluster_domain,
+					.preferred = d->opts.preferred_ns,
 					.nameserver = on_nameserver,
 					.mark = on_mark,
 					.arg = d };
@@ -190,7 +191,7 @@ json_t *on_dns(void *arg, const json_t *req, struct errbuf *err)
 {
 	const struct snap *s = model_snap(((struct daemon *)arg)->model);
 	struct daemon *d = arg;
-	struct dns_client c = { .domain = d->opts.cluster_domain };
+	struct dns_client c = { .domain = d->opts.cluster_domain, .preferred = d->opts.preferred_ns };
 	char text[DNS_NAME_MAX + 2];
 	struct pod_of want = { 0 };
 	const struct workload *w;

@@ -28,7 +28,7 @@ enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
 enum opts_dns { OPTS_DNS_ON, OPTS_DNS_OFF, OPTS_DNS_TRUE, OPTS_DNS_FALSE, OPTS_DNS_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
 
-#define OPTS_KEYS 46
+#define OPTS_KEYS 47
 
 /* Effective values. Text is never NULL after opts_parse() and owned by the struct. */
 struct opts {
@@ -45,6 +45,7 @@ struct opts {
 	char *ca_crl; /* absolute path, or "": no revocation lists */
 	char *trust_domain;
 	char *cluster;
+	char *preferred_ns; /* "": none */
 	char *cluster_domain; /* lower case, without dots around it */
 	char *access_log; /* "-", "off" or a path */
 	char *local_congestion; /* "": the system's */

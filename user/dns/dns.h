@@ -28,6 +28,7 @@ struct dns_shared {
 	struct model *model;
 	struct dnscount *count;
 	const char *domain; /* of the cluster */
+	const char *preferred; /* see struct dns_client */
 	/* The nameserver that a pod means by n (weft/dns.h), or with n 0 one of this node's own; -ENOENT:
 	 * none. */
 	int (*nameserver)(void *arg, const struct weft_dns_key *key, struct weft_ep *ret);

@@ -44,6 +44,7 @@ size_t dns_serve(struct dns_pod *p, struct str msg, bool tcp, uint8_t *buf, size
 	const struct dns_client c = { .ns = p->o.ns,
 				      .network = w ? w->network : "",
 				      .domain = p->w->sh->domain,
+				      .preferred = p->w->sh->preferred,
 				      .v6 = p->o.v6 };
 	struct weft_addr addrs[DNS_ADDRS_MAX];
 	struct dns_answer a = { .addrs = addrs, .ttl_s = DNS_TTL_S };

@@ -69,29 +69,30 @@ static bool is_kubernetes(struct str host, const struct dns_client *c)
  * by what its name is in DNS. */
 static bool is_answerable(const struct service *svc, const struct dns_client *c)
 {
-	if (svc->ns_only && strcmp(svc->ns, c->ns) != 0)
+	if (!service_is_visible(svc, c->ns))
 		return false;
 	return svc->n_vips > 0 || is_kubernetes(str_of(svc->hostname), c);
 }
 
-/* The service of the pod's own namespace counts before others of the same name. */
+/* Of several with one name: the pod's own namespace, then a canonical one, then the preferred namespace. */
+static int place_of(const struct service *svc, const struct dns_client *c)
+{
+	if (strcmp(svc->ns, c->ns) == 0)
+		return 0;
+	if (svc->canonical)
+		return 1;
+	return c->preferred && strcmp(svc->ns, c->preferred) == 0 ? 2 : 3;
+}
+
 static const struct service *service_of(struct find *f, struct str host)
 {
-	char key[2 * DNS_NAME_MAX];
-	size_t ns = strlen(f->c->ns);
-	const struct service *svc;
+	const struct service *best = NULL, *svc;
 
 	f->ret->tried++;
-	if (ns + 1 + host.n < sizeof(key)) {
-		memcpy(key, f->c->ns, ns);
-		key[ns] = '/';
-		memcpy(key + ns + 1, host.p, host.n);
-		svc = snap_service_by_key(f->s, (struct str){ key, ns + 1 + host.n });
-		if (svc && is_answerable(svc, f->c))
-			return svc;
-	}
-	svc = snap_service_by_hostname(f->s, host);
-	return svc && is_answerable(svc, f->c) ? svc : NULL;
+	for (size_t i = 0; (svc = snap_service_by_hostname_nth(f->s, host, i)); i++)
+		if (is_answerable(svc, f->c) && (!best || place_of(svc, f->c) < place_of(best, f->c)))
+			best = svc;
+	return best;
 }
 
 static void found(struct find *f, const struct alias *a, const struct service *svc, bool wildcard)

@@ -21,8 +21,9 @@
 struct dns_client {
 	const char *ns;      /* namespace of the pod */
 	const char *network; /* its network, "" unknown */
-	const char *domain;  /* of the cluster, without dots around it: "cluster.local" */
-	bool v6;      /* it can reach IPv6 addresses */
+	const char *preferred; /* namespace of services that count before others of the same name; NULL: none */
+	const char *domain; /* of the cluster, without dots around it: "cluster.local" */
+	bool v6; /* it can reach IPv6 addresses */
 };
 
 struct dns_found {

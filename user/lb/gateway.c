@@ -105,14 +105,6 @@ int gateway_pick(const struct snap *s, const char *text, const struct lb_from *f
 			  ref.by_addr ? "address" : "name");
 }
 
-static bool is_member(const struct workload *w, const struct service *svc)
-{
-	for (size_t i = 0; i < w->n_services; i++)
-		if (strcmp(w->services[i].key, svc->key) == 0)
-			return true;
-	return false;
-}
-
 bool gateway_is(const struct snap *s, const char *text, const struct workload *w)
 {
 	struct gateway_ref ref;
@@ -122,6 +114,6 @@ bool gateway_is(const struct snap *s, const char *text, const struct workload *w
 		return false;
 	f = lookup(s, &ref);
 	if (f.svc)
-		return is_member(w, f.svc);
+		return workload_is_member(w, f.svc);
 	return f.w && f.w->id == w->id;
 }

@@ -14,6 +14,7 @@
 struct target { /* at most one of both */
 	struct service *svc;
 	struct workload *w;
+	bool by_range; /* svc: none of its VIPs, but in a range of it */
 };
 
 static bool has_port(const struct service *svc, uint16_t port)
@@ -24,15 +25,16 @@ static bool has_port(const struct service *svc, uint16_t port)
 	return false;
 }
 
-static struct target target_of(const struct snap *s, const struct weft_ep *dialled)
+static struct target target_of(const struct snap *s, const struct weft_ep *dialled, const char *ns)
 {
-	struct service *svc = snap_service_by_vip(s, &dialled->addr);
+	struct service *svc = snap_service_by_vip_for(s, &dialled->addr, ns);
 	struct workload *w = snap_workload_by_addr(s, &dialled->addr);
 
 	if (svc && (!w || has_port(svc, dialled->port)))
 		return (struct target){ .svc = svc };
 	if (!w)
-		return (struct target){ .svc = snap_service_by_range(s, &dialled->addr) };
+		return (struct target){ .svc = snap_service_by_range_for(s, &dialled->addr, ns),
+					.by_range = true };
 	return (struct target){ .w = w };
 }
 
@@ -90,6 +92,13 @@ bool route_needs_relay_of(const struct service *svc, const struct workload *w)
 	return svc ? service_needs_relay(svc) : w && w->waypoint[0];
 }
 
+bool route_depends_on_client(const struct snap *s, const struct weft_addr *vip)
+{
+	const struct service *svc = snap_service_by_vip(s, vip);
+
+	return svc && (svc->ns_only || snap_service_by_vip_nth(s, vip, 1));
+}
+
 bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled)
 {
 	const struct workload *w = snap_workload_by_addr(s, dialled);
@@ -97,18 +106,46 @@ bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled)
 
 	if (!w && !svc)
 		svc = snap_service_by_range(s, dialled);
-	return (w && w->waypoint[0]) || service_needs_relay(svc);
+	return (w && w->waypoint[0]) || service_needs_relay(svc) ||
+	       route_depends_on_client(s, dialled);
 }
 
+/* Could this range be the one that a client means, of all that have the address? Those of its own
+ * namespace come first, then those for everybody; in both, as they are listed. */
+static bool may_be_meant(const struct snap_range *all, size_t at, const struct weft_addr *a)
+{
+	bool own = true, others = !all[at].svc->ns_only;
+
+	for (size_t i = 0; i < at; i++) {
+		if (!snap_range_has(&all[i], a))
+			continue;
+		own &= strcmp(all[i].svc->ns, all[at].svc->ns) != 0;
+		others &= all[i].svc->ns_only;
+	}
+	return own || others;
+}
+
+/* Nobody says here who the client was: a waypoint of any that has it. */
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w)
 {
-	struct target svc = { .svc = snap_service_by_vip(s, dialled) };
 	const struct target wld = { .w = snap_workload_by_addr(s, dialled) };
+	struct target svc = { 0 };
+	size_t n, n_ranges;
+	const struct snap_range *range = snap_ranges(s, &n_ranges);
 
-	if (!svc.svc && !wld.w)
-		svc.svc = snap_service_by_range(s, dialled);
-	return is_waypoint_of(s, &svc, w) || is_waypoint_of(s, &wld, w);
+	for (n = 0; (svc.svc = snap_service_by_vip_nth(s, dialled, n)); n++)
+		if (is_waypoint_of(s, &svc, w))
+			return true;
+	if (n > 0 || wld.w)
+		return is_waypoint_of(s, &wld, w);
+	for (n = 0; n < n_ranges; n++) {
+		svc.svc = range[n].svc;
+		if (snap_range_has(&range[n], dialled) && may_be_meant(range, n, dialled) &&
+		    is_waypoint_of(s, &svc, w))
+			return true;
+	}
+	return false;
 }
 
 static void through_waypoint(const struct snap *s, const char *text, const struct lb_from *from,
@@ -142,7 +179,8 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	ret->kind = ROUTE_ENDPOINT;
 	ret->sans_of = t->svc;
 	ret->to = chosen ? *chosen : *dialled;
-	if (!chosen && t->svc)
+	/* Of a range without a waypoint all is reached as it is, as the kernel does it. */
+	if (!chosen && t->svc && (!t->by_range || service_has_waypoint(t->svc)))
 		r = lb_pick(t->svc, from, dialled->port, ip_is_v4(&dialled->addr), &c);
 	if (r == 0) {
 		ret->to = c.ep;
@@ -171,8 +209,8 @@ void route_find(const struct snap *s, const struct workload *src, const struct w
 		const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
 {
 	const struct lb_from from = { src->group->region, src->group->zone,    src->group->subzone,
-				      src->node,   src->group->cluster, src->network };
-	const struct target t = target_of(s, dialled);
+				      src->node,          src->group->cluster, src->network };
+	const struct target t = target_of(s, dialled, src->ns);
 	const char *waypoint = t.svc ? service_waypoint(t.svc) : t.w ? t.w->waypoint : "";
 
 	*ret = (struct route){ .svc = t.svc };

@@ -18,17 +18,19 @@ enum route_kind {
 struct route {
 	enum route_kind kind;
 	bool by_name;
-	struct weft_ep to;  /* host order */
-	struct workload *dst;  /* not referenced */
-	struct service *svc;  /* that was dialled; NULL: an address of a workload, or nobody's */
+	struct weft_ep to; /* host order */
+	struct workload *dst; /* not referenced */
+	struct service *svc; /* that was dialled; NULL: an address of a workload, or nobody's */
 	struct service *sans_of; /* whose SANs the peer may prove besides its own identity; NULL */
 	enum weft_reason reason;
 };
 
-/* Must connections to this address go to the relay, because what it belongs to has a waypoint, or is a
- * service with endpoints that are known by name only? */
+/* Must connections to this address go to the relay, because what it belongs to has a waypoint, is a
+ * service with endpoints that are known by name only, or means another service to other clients? */
 bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled);
-/* The same of a connection to svc, or if that is NULL to w. */
+/* Does it depend on the client's namespace which service has this VIP? */
+bool route_depends_on_client(const struct snap *s, const struct weft_addr *vip);
+/* As route_needs_relay(), of a connection to svc, or if that is NULL to w. */
 bool route_needs_relay_of(const struct service *svc, const struct workload *w);
 /* Is w a waypoint of whoever this address belongs to? It is let through to the destination. */
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,

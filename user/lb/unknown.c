@@ -59,14 +59,14 @@ static bool service_unknown(const struct snap *s, const char *network, const str
 	return str_copy(ret->name, sizeof(ret->name), str_of(svc->key)) >= 0;
 }
 
-bool unknown_of(const struct snap *s, const char *network, const struct weft_addr *dialled,
-		struct unknown *ret)
+bool unknown_of(const struct snap *s, const struct workload *src, const char *network,
+		const struct weft_addr *dialled, struct unknown *ret)
 {
 	const struct workload *w = snap_workload_by_addr(s, dialled);
-	const struct service *svc = snap_service_by_vip(s, dialled);
+	const struct service *svc = snap_service_by_vip_for(s, dialled, src->ns);
 
 	if (!w && !svc)
-		svc = snap_service_by_range(s, dialled);
+		svc = snap_service_by_range_for(s, dialled, src->ns);
 	if (!w && !svc) {
 		unknown_addr(network, dialled, ret);
 		ret->dialled = true;

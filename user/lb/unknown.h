@@ -19,5 +19,5 @@ void unknown_addr(const char *network, const struct weft_addr *a, struct unknown
  * The first thing that is missing: of what was dialled, of a waypoint of it, or, of a service without
  * a single endpoint, the service again. False: nothing is, and *ret is not touched.
  */
-bool unknown_of(const struct snap *s, const char *network, const struct weft_addr *dialled,
-		struct unknown *ret);
+bool unknown_of(const struct snap *s, const struct workload *src, const char *network,
+		const struct weft_addr *dialled, struct unknown *ret);

@@ -153,11 +153,17 @@ static int build_workloads(struct snap *s, struct snap_index *x, struct errbuf *
 	return 0;
 }
 
+/* All that have it are found, see snap_service_by_vip_nth(); one that lists it twice is there once. */
 static void add_vips(struct snap_index *x, const struct service *svc, size_t at, bool canonical)
 {
-	for (size_t i = 0; i < svc->n_vips; i++)
-		if (svc->canonical == canonical && !lookup_vip(x, &svc->vips[i]))
+	for (size_t i = 0; svc->canonical == canonical && i < svc->n_vips; i++) {
+		bool twice = false;
+
+		for (size_t k = 0; k < i; k++)
+			twice |= ip_eq(&svc->vips[k], &svc->vips[i]);
+		if (!twice)
 			table_add(&x->vip, hash_addr(&svc->vips[i]), at);
+	}
 }
 
 /* The pass in which a service's hostname is added: those for everybody come first, of them and of the
@@ -177,7 +183,7 @@ static void build_shared_names(struct snap *s, struct snap_index *x)
 
 			if (pass < 2)
 				add_vips(x, svc, i, pass == 0);
-			if (hostname_pass(svc) == pass && !lookup_hostname(x, host))
+			if (hostname_pass(svc) == pass)
 				table_add(&x->hostname, hash_str(host), i);
 		}
 	}

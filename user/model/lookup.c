@@ -47,20 +47,6 @@ struct workload *snap_workload_by_host(const struct snap *s, struct str ns, stru
 	return NULL;
 }
 
-struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip)
-{
-	index_for_each(struct service, svc, &x->vip,
-		       hash_addr(vip)) if (has_addr(svc->vips, svc->n_vips, vip)) return svc;
-	return NULL;
-}
-
-struct service *lookup_hostname(const struct snap_index *x, struct str hostname)
-{
-	index_for_each(struct service, svc, &x->hostname,
-		       hash_str(hostname)) if (str_eq(str_of(svc->hostname), hostname)) return svc;
-	return NULL;
-}
-
 struct service *lookup_svc_key(const struct snap_index *x, struct str key)
 {
 	index_for_each(struct service, svc, &x->svc_key,
@@ -83,9 +69,44 @@ struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, cons
 	return lookup_pod(s->index, ns, name);
 }
 
+struct service *snap_service_by_vip_nth(const struct snap *s, const struct weft_addr *vip, size_t n)
+{
+	index_for_each(struct service, svc, &s->index->vip,
+		       hash_addr(vip)) if (has_addr(svc->vips, svc->n_vips, vip) &&
+					   n-- == 0) return svc;
+	return NULL;
+}
+
 struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip)
 {
-	return lookup_vip(s->index, vip);
+	return snap_service_by_vip_nth(s, vip, 0);
+}
+
+bool workload_is_member(const struct workload *w, const struct service *svc)
+{
+	for (size_t i = 0; i < w->n_services; i++)
+		if (strcmp(w->services[i].key, svc->key) == 0)
+			return true;
+	return false;
+}
+
+bool service_is_visible(const struct service *svc, const char *ns)
+{
+	return !svc->ns_only || strcmp(svc->ns, ns) == 0;
+}
+
+struct service *snap_service_by_vip_for(const struct snap *s, const struct weft_addr *vip,
+					const char *ns)
+{
+	struct service *first = NULL, *svc;
+
+	for (size_t i = 0; (svc = snap_service_by_vip_nth(s, vip, i)); i++) {
+		if (strcmp(svc->ns, ns) == 0)
+			return svc;
+		if (!first && !svc->ns_only)
+			first = svc;
+	}
+	return first;
 }
 
 /* IPv4 addresses are inside of ::/0 as they are written here, and not meant by it. */
@@ -104,15 +125,47 @@ struct service *snap_service_by_range(const struct snap *s, const struct weft_ad
 	return NULL;
 }
 
+struct service *snap_service_by_range_for(const struct snap *s, const struct weft_addr *a,
+					  const char *ns)
+{
+	const struct snap_index *x = s->index;
+	struct service *first = NULL;
+
+	for (size_t i = 0; i < x->n_ranges; i++) {
+		struct service *svc = x->ranges[i].svc;
+
+		if (!in_range(a, &x->ranges[i].prefix))
+			continue;
+		if (strcmp(svc->ns, ns) == 0)
+			return svc;
+		if (!first && !svc->ns_only)
+			first = svc;
+	}
+	return first;
+}
+
+bool snap_range_has(const struct snap_range *r, const struct weft_addr *a)
+{
+	return in_range(a, &r->prefix);
+}
+
 const struct snap_range *snap_ranges(const struct snap *s, size_t *ret_n)
 {
 	*ret_n = s->index->n_ranges;
 	return s->index->ranges;
 }
 
+struct service *snap_service_by_hostname_nth(const struct snap *s, struct str hostname, size_t n)
+{
+	index_for_each(struct service, svc, &s->index->hostname,
+		       hash_str(hostname)) if (str_eq(str_of(svc->hostname), hostname) &&
+					       n-- == 0) return svc;
+	return NULL;
+}
+
 struct service *snap_service_by_hostname(const struct snap *s, struct str hostname)
 {
-	return lookup_hostname(s->index, hostname);
+	return snap_service_by_hostname_nth(s, hostname, 0);
 }
 
 struct service *snap_service_by_key(const struct snap *s, struct str key)
@@ -167,8 +220,7 @@ static bool maps_to(const struct service *svc, const struct workload_service *m,
 		uint16_t to = svc->ports[i].target_port;
 
 		for (size_t k = 0; k < m->n_ports; k++)
-			if (m->ports[k].service_port == svc->ports[i].port &&
-			    m->ports[k].target_port)
+			if (m->ports[k].service_port == svc->ports[i].port && m->ports[k].target_port)
 				to = m->ports[k].target_port;
 		if (to == target)
 			return true;
@@ -176,8 +228,7 @@ static bool maps_to(const struct service *svc, const struct workload_service *m,
 	return false;
 }
 
-struct service *snap_service_of(const struct snap *s, const struct workload *w,
-				uint16_t target_port)
+struct service *snap_service_of(const struct snap *s, const struct workload *w, uint16_t target_port)
 {
 	for (size_t i = 0; i < w->n_services; i++) {
 		struct service *svc = snap_service_by_key(s, str_of(w->services[i].key));

@@ -23,6 +23,4 @@ static inline uint64_t hash_pair(const char *a, const char *b)
 struct workload *lookup_addr(const struct snap_index *x, const struct weft_addr *a);
 struct workload *lookup_uid(const struct snap_index *x, struct str uid);
 struct workload *lookup_pod(const struct snap_index *x, const char *ns, const char *name);
-struct service *lookup_vip(const struct snap_index *x, const struct weft_addr *vip);
-struct service *lookup_hostname(const struct snap_index *x, struct str hostname);
 struct service *lookup_svc_key(const struct snap_index *x, struct str key);

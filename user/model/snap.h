@@ -103,6 +103,19 @@ struct workload *snap_workload_by_pod(const struct snap *s, const char *ns, cons
 /* With this hostname of its own (WorkloadEntry, not the name of a pod). */
 struct workload *snap_workload_by_host(const struct snap *s, struct str ns, struct str hostname);
 struct service *snap_service_by_vip(const struct snap *s, const struct weft_addr *vip);
+/* All that share it, in that order; n from 0. */
+struct service *snap_service_by_vip_nth(const struct snap *s, const struct weft_addr *vip, size_t n);
+struct service *snap_service_by_hostname_nth(const struct snap *s, struct str hostname, size_t n);
+/* Does w say that it is an endpoint of svc? */
+bool workload_is_member(const struct workload *w, const struct service *svc);
+/* May clients of namespace ns use it? */
+bool service_is_visible(const struct service *svc, const char *ns);
+/* The one that a client of namespace ns means: of its own namespace, else the first one that it may
+ * use. */
+struct service *snap_service_by_vip_for(const struct snap *s, const struct weft_addr *vip,
+					const char *ns);
+struct service *snap_service_by_range_for(const struct snap *s, const struct weft_addr *a,
+					  const char *ns);
 /* A service that has a range with this address in it: the longest counts. */
 struct service *snap_service_by_range(const struct snap *s, const struct weft_addr *a);
 /* All ranges, each before those that it wins against. */
@@ -111,6 +124,8 @@ struct snap_range {
 	struct service *svc; /* not referenced */
 	size_t order;
 };
+/* IPv4 addresses are inside of ::/0 as they are written here, and not meant by it. */
+bool snap_range_has(const struct snap_range *r, const struct weft_addr *a);
 const struct snap_range *snap_ranges(const struct snap *s, size_t *ret_n);
 struct service *snap_service_by_hostname(const struct snap *s, struct str hostname);
 struct service *snap_service_by_key(const struct snap *s, struct str key);

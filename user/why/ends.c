@@ -29,8 +29,7 @@ static void addrs_of(struct why_addrs *l, const struct workload *w)
 		addrs_add(l, &w->addrs[i]);
 }
 
-bool why_is_enrolled(const struct why_env *env, const struct workload *w,
-		     const struct weft_addr *a)
+bool why_is_enrolled(const struct why_env *env, const struct workload *w, const struct weft_addr *a)
 {
 	/* It shares the node's namespace, which nobody enrols. */
 	if (!w || w->host_network)
@@ -143,7 +142,15 @@ static bool dest_by_path(const struct snap *s, struct str text, struct why_dest 
 static bool dest_by_name(const struct snap *s, const struct why_source *src, struct str text,
 			 struct why_dest *d)
 {
-	d->svc = snap_service_by_hostname(s, text);
+	for (size_t i = 0; !d->svc && src->w; i++) {
+		d->svc = snap_service_by_hostname_nth(s, text, i);
+		if (!d->svc)
+			break;
+		if (strcmp(d->svc->ns, src->w->ns) != 0)
+			d->svc = NULL;
+	}
+	if (!d->svc)
+		d->svc = snap_service_by_hostname(s, text);
 	if (!d->svc)
 		d->svc = service_dotted(s, text);
 	if (!d->svc && src->w && !memchr(text.p, '.', text.n))
@@ -170,8 +177,8 @@ static int port_split(struct str text, struct errbuf *err, struct str *ret_name,
 	if (digits.n == 0)
 		return 0;
 	if (str_to_u16(digits, &port) < 0 || port == 0)
-		return errbuf_set(err, -EINVAL, "destination %.*s: %.*s is not a port", STR_FMT(text),
-				  STR_FMT(digits));
+		return errbuf_set(err, -EINVAL, "destination %.*s: %.*s is not a port",
+				  STR_FMT(text), STR_FMT(digits));
 	ret_name->n = (size_t)(colon - text.p);
 	*ret_port = port;
 	return 0;
@@ -239,14 +246,14 @@ static int dest_port(struct why_dest *d, uint16_t port, const char *to, struct e
 	if (n > 1)
 		hint = "; the service has several";
 	if (d->addrs.n && !d->svc && strchr(to, ':') && to[0] != '[')
-		return errbuf_set(err, -EINVAL, "destination %.200s: which port? Write [%.200s]:PORT",
-				  to, to);
-	return errbuf_set(err, -EINVAL, "destination %.200s: which port? Write %.200s:PORT%s", to, to,
-			  hint);
+		return errbuf_set(err, -EINVAL,
+				  "destination %.200s: which port? Write [%.200s]:PORT", to, to);
+	return errbuf_set(err, -EINVAL, "destination %.200s: which port? Write %.200s:PORT%s", to,
+			  to, hint);
 }
 
-int why_find_dest(const struct snap *s, const struct why_source *src, const char *to,
-		  uint16_t port, struct errbuf *err, struct why_dest *ret)
+int why_find_dest(const struct snap *s, const struct why_source *src, const char *to, uint16_t port,
+		  struct errbuf *err, struct why_dest *ret)
 {
 	struct why_dest d = { .svc = NULL };
 	int r = dest_find(s, src, str_of(to), err, &d);

@@ -133,6 +133,7 @@ static bool may_be_direct(const struct teller *t, const struct why_route *r)
 	const struct why_env *env = t->env;
 
 	return !r->from_waypoint && !env->same_node_mtls &&
+	       !route_depends_on_client(t->s, &r->dialled.addr) &&
 	       strcmp(t->story->src.w->node, r->dst->node) == 0 &&
 	       !(env->tunnel_only && env->tunnel_only(env->arg, r->dst, &r->chosen.addr));
 }
@@ -191,8 +192,8 @@ static int route_add(struct teller *t, struct why_route *r)
 		story->n_allowed++;
 	else if (r->reason != WEFT_REASON_NO_ENDPOINT)
 		story->n_denied++;
-	if (!r->allow && (story->reason == WEFT_REASON_NONE ||
-			  story->reason == WEFT_REASON_NO_ENDPOINT))
+	if (!r->allow &&
+	    (story->reason == WEFT_REASON_NONE || story->reason == WEFT_REASON_NO_ENDPOINT))
 		story->reason = r->reason;
 	kept = route_place(story, r);
 	if (!kept)
@@ -219,9 +220,11 @@ static int route_refuse(struct teller *t, struct why_route r, enum weft_reason w
 
 /* ---- one dialled address */
 
-static const struct service *vip_service(const struct snap *s, const struct weft_addr *a)
+static const struct service *vip_service(const struct teller *t, const struct weft_addr *a)
 {
-	const struct service *svc = snap_service_by_vip(s, a);
+	const struct workload *src = t->story->src.w;
+	const struct service *svc = src ? snap_service_by_vip_for(t->s, a, src->ns)
+					: snap_service_by_vip(t->s, a);
 
 	return svc && svc->lb_mode != LB_PASSTHROUGH ? svc : NULL;
 }
@@ -311,9 +314,8 @@ static int way_of_waypoint(struct teller *t, struct why_route *r, bool *ret_done
 }
 
 /* c: what the dialled service chooses from, NULL if it is none. */
-static int ways_of_pair(struct teller *t, const struct weft_addr *from,
-			const struct weft_ep *dialled, const struct service *vip,
-			const struct why_choice *c)
+static int ways_of_pair(struct teller *t, const struct weft_addr *from, const struct weft_ep *dialled,
+			const struct service *vip, const struct why_choice *c)
 {
 	const struct why_source *src = &t->story->src;
 	struct why_route r = { .src = *from, .dialled = *dialled, .chosen = *dialled, .svc = vip };
@@ -343,7 +345,7 @@ static int ways_of_pair(struct teller *t, const struct weft_addr *from,
 
 static int ways_of_dialled(struct teller *t, const struct weft_ep *dialled)
 {
-	const struct service *vip = vip_service(t->s, &dialled->addr);
+	const struct service *vip = vip_service(t, &dialled->addr);
 	const struct why_addrs *from = &t->story->src.addrs;
 	struct why_choice *c = NULL;
 	int r = 0;
