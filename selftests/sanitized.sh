@@ -3,12 +3,12 @@
 #
 # One network scenario with a weftd that was built with sanitizers: sanitized.sh WEFTD SCENARIO. What they
 # report, leaks at its end among it, is a failure of the scenario, whatever it says itself.
-# Deadlines are six times as long: it is a slow weftd. Built and called by `make net-san`.
+# Deadlines are six times as long and limits of memory wide: it is a slow and large weftd. Built and called by `make net-san`.
 #
 # Environment: O (build folder), as the scenarios
 
 set -u
-export O=${O:-build} WAIT_FACTOR=${WAIT_FACTOR:-6}
+export O=${O:-build} WAIT_FACTOR=${WAIT_FACTOR:-6} MEMORY_FACTOR=${MEMORY_FACTOR:-20}
 weftd=$1
 scenario=$2
 dir=$(mktemp -d)
@@ -18,7 +18,6 @@ trap 'rm -rf "$dir"' EXIT
 cat >"$dir/weftd" <<END
 #!/bin/bash
 export ASAN_OPTIONS=detect_stack_use_after_return=1:log_path=$dir/report
-export LSAN_OPTIONS=suppressions=$PWD/selftests/lsan.supp:print_suppressions=0
 export UBSAN_OPTIONS=print_stacktrace=1:log_path=$dir/report
 export TSAN_OPTIONS=suppressions=$PWD/selftests/tsan.supp:second_deadlock_stack=1:log_path=$dir/report
 [[ " \$* " != *' --check '* ]] || exec "$(realpath "$weftd")" "\$@"

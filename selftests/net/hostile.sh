@@ -9,6 +9,7 @@
 #   attack CASE ARGUMENT...  h2raw.py against the server with the certificate of NAME=$as (client)
 #   remember                 what weftd has now; done by hostile_up
 #   attack_and_stay CASE ... the same until it is killed: in the background, its pid is $!
+#                            MEMORY_FACTOR: for a weftd whose freed memory is kept, to find uses of it
 #   harmless MB WHAT         the same weftd, not more than so many MB more, no descriptor more, an
 #                            honest connection works
 #
@@ -72,7 +73,7 @@ remember() {
 grown_at_most() { # MB
 	local now
 	now=$(rss_kb "$weftd_pid")
-	((now - rss_before <= $1 * 1024)) || { echo "$rss_before kB before, $now kB now"; false; }
+	((now - rss_before <= $1 * 1024 * ${MEMORY_FACTOR:-1})) || { echo "$rss_before kB before, $now kB now"; false; }
 }
 
 harmless() {

@@ -20,6 +20,7 @@
 #include "base/bug.h"
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/race.h"
 #include "base/str.h"
 #include "io/wheel.h"
 
@@ -409,6 +410,7 @@ static void loop_wait(struct loop *loop)
 {
 	int ms = wait_ms(loop), n;
 
+	race_before(RACE_GRACE); /* what was read is read no more */
 	if (ms == 0) {
 		rcu_quiescent_state();
 		n = epoll_wait(loop->epoll_fd, loop->batch, BATCH_MAX, 0);
@@ -454,6 +456,7 @@ void loop_run(struct loop *loop)
 	tasks_run(loop);
 	atomic_store_explicit(&loop->stop, false, memory_order_relaxed);
 	loop->running = false;
+	race_before(RACE_GRACE);
 	rcu_unregister_thread();
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <urcu/urcu-qsbr.h>
 
+#include "base/race.h"
 #include "codec/spiffe.h"
 #include "model/ids.h"
 #include "model/index.h"
@@ -416,14 +417,19 @@ void model_publish(struct model *m, struct snap *s)
 	ids_forget(&m->workload_ids);
 	ids_forget(&m->service_ids);
 	m->published = true;
+	race_before(&m->current);
 	rcu_assign_pointer(m->current, s);
 	urcu_qsbr_synchronize_rcu();
+	race_after(RACE_GRACE);
 	snap_free(&old);
 }
 
 const struct snap *model_snap(const struct model *m)
 {
-	return rcu_dereference(m->current);
+	const struct snap *s = rcu_dereference(m->current);
+
+	race_after((void *)&m->current);
+	return s;
 }
 
 int model_new(struct model **ret)
