@@ -3,7 +3,8 @@
 /*
  * What the two fuzzers of h2/ share: an owner that reacts to the peer out of the input itself
  * (answers, consumes, sends, resets, detaches others, moves the connection to a "successor"),
- * and checks that no window is lost. Input: one byte of seed, then what the peer says.
+ * and checks that no window is lost. Input: one byte of seed, then what the peer says;
+ * with bit 2 of the seed it also says large DATA frames in between.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -243,10 +244,42 @@ static inline void fuzz_move(struct fuzz *z)
 	BUG_ON(h2_conn_input(&z->c, pending, n) != 0);
 }
 
+static inline struct h2_stream *fuzz_any(struct fuzz *z)
+{
+	for (size_t i = 0, at = fuzz_rnd(z, FUZZ_STREAMS); i < FUZZ_STREAMS; i++) {
+		struct h2_stream *s = z->s[(at + i) % FUZZ_STREAMS];
+
+		if (s && s->conn && s->st.id)
+			return s;
+	}
+	return NULL;
+}
+
+/* A whole DATA frame, for which inputs have no room: windows move only after many bytes. Mostly
+ * within the windows, now and then beyond. */
+static inline int fuzz_bulk(struct fuzz *z)
+{
+	static uint8_t frame[H2_FRAME_HEADER + H2_FRAME_MAX];
+	const struct h2_stream *s = fuzz_any(z);
+	size_t n;
+
+	h2_conn_pending(&z->c, &n);
+	if (!s || n || z->c.st.data_left || z->c.st.pad_left || !h2_conn_exportable(&z->c))
+		return 0;
+	if (s->st.recv_window < H2_FRAME_MAX && fuzz_rnd(z, 16))
+		return 0;
+	frame[1] = H2_FRAME_MAX >> 8;
+	frame[3] = H2_DATA;
+	for (int i = 0; i < 4; i++)
+		frame[5 + i] = (uint8_t)(s->st.id >> (24 - 8 * i));
+	return h2_conn_input(&z->c, frame, sizeof(frame));
+}
+
 static inline int fuzz_run(bool server, const uint8_t *p, size_t n)
 {
 	const struct h2_limits l = { .stream_window = 65535, .max_streams = FUZZ_STREAMS - 1 };
 	struct fuzz z = { .seed = n ? p[0] : 0, .lively = n && p[0] & 1 };
+	const bool bulk = n && p[0] & 4;
 	int r = 0;
 
 	if (n == 0 || h2_conn_init(&z.c, server, &l, &fuzz_ops, &z) < 0)
@@ -264,6 +297,8 @@ static inline int fuzz_run(bool server, const uint8_t *p, size_t n)
 
 		k = k < n ? k : n;
 		r = h2_conn_input(&z.c, p, k);
+		for (uint32_t i = bulk ? fuzz_rnd(&z, 8) : 0; r == 0 && i > 0; i--)
+			r = fuzz_bulk(&z);
 		BUG_ON(r < 0 && (z.c.n_streams || !z.c.error));
 		p += k;
 		n -= k;
