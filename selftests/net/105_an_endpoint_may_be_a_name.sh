@@ -74,6 +74,8 @@ logged() {
 		."src.workload" == "client" and ."dst.workload" == "api")' "$LAB_DIR/node1/access.log" >/dev/null
 }
 wait_for 5 logged || fail "$(cat "$LAB_DIR/node1/access.log")"
+(($(metric node1 'istio_on_demand_dns_total{source_workload="client",hostname="api.example.test"}') > 0)) ||
+	fail "istio_on_demand_dns_total"
 "$WEFT" --socket "$LAB_DIR/node1/weftd.sock" why default/client 240.240.0.7:80 >"$peers_tmp/why"
 grep -q "weftd resolves api.example.test for each connection" "$peers_tmp/why" || fail "$(cat "$peers_tmp/why")"
 

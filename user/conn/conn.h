@@ -23,6 +23,7 @@
 struct access_log;
 struct demand;
 struct demand_ask;
+struct dnscount;
 struct drops;
 struct ident_store;
 struct kern;
@@ -40,6 +41,7 @@ struct conn_shared {
 	struct kern *kern;
 	struct ident_store *ident;
 	struct metrics *metrics;
+	struct dnscount *dnscount;
 	struct access_log *access;
 	struct drops *drops;
 	struct demand *demand; /* NULL: all of the mesh is known */
@@ -150,7 +152,7 @@ struct conn {
 	uint8_t path; /* enum weft_path */
 	uint8_t reason;
 	int app_error; /* of the connect to the application: 0 or -errno */
-	int fd;	 /* towards the local application (outbound: captured; inbound: connected) */
+	int fd; /* towards the local application (outbound: captured; inbound: connected) */
 	int fd2; /* plaintext: the other side, inbound the client */
 	uint64_t id, started_ns, ended_ns;
 	struct conn_local *local;
@@ -162,12 +164,12 @@ struct conn {
 	struct tcp_series *series;
 	struct tunnel_stream *stream;
 	struct conn_head *head; /* texts of the CONNECT, only until the relay runs */
-	char *peer_identity;	/* HBONE: proven id of the other side */
-	char *policy, *detail;	/* why it ended; NULL mostly */
-	int rule;		/* of policy */
+	char *peer_identity; /* HBONE: proven id of the other side */
+	char *policy, *detail; /* why it ended; NULL mostly */
+	int rule; /* of policy */
 	struct resolver_query query;
 	struct demand_ask *ask; /* under way */
-	uint64_t asked;	/* hash of the last name that was asked for */
+	uint64_t asked; /* hash of the last name that was asked for */
 	struct timer deadline;
 	struct task free_later, resume_later;
 	union {
@@ -179,11 +181,11 @@ struct conn {
 extern const struct stage conn_outbound[], conn_inbound[], conn_plain[];
 
 struct conn *conn_new(struct conn_worker *w, const struct stage *stages, struct conn_local *l);
-void conn_run(struct conn *c);	  /* from the current stage on */
+void conn_run(struct conn *c); /* from the current stage on */
 void conn_resume(struct conn *c); /* the waiting stage is done: go on behind it */
 /* Sets reason and texts (printf), gives STEP_FAIL. */
 __attribute__((format(printf, 3, 4))) enum step conn_fail(struct conn *c, enum weft_reason why,
-							   const char *fmt, ...);
+							  const char *fmt, ...);
 /* What decided, for log and drops; rule: its index, -1 none. */
 void conn_set_policy(struct conn *c, const char *policy, int rule);
 /* Ends c now (from a callback). */

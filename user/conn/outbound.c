@@ -31,6 +31,7 @@
 #include "kern/kern.h"
 #include "lb/route.h"
 #include "policy/rbac.h"
+#include "report/dnscount.h"
 #include "report/metric.h"
 #include "weft/abi.h"
 
@@ -185,6 +186,7 @@ static enum step stage_resolve(struct conn *c)
 	if (!c->by_name)
 		return STEP_NEXT;
 	c->path = WEFT_PATH_PLAIN;
+	dnscount_resolved_any(w->sh->dnscount, c->src, c->dst->hostname);
 	c->query.fn = on_resolved;
 	c->query.arg = c;
 	c->app_error = -EINPROGRESS;

@@ -275,6 +275,7 @@ int daemon_start(struct daemon *d, struct errbuf *err)
 	d->shared.kern = d->kern;
 	d->shared.ident = d->ident;
 	d->shared.metrics = d->metrics;
+	d->shared.dnscount = d->dnscount;
 	d->shared.access = d->access;
 	d->shared.drops = d->drops;
 	d->shared.demand = d->istiod.demand;

@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "base/vec.h"
 #include "codec/promtext.h"
+#include "report/labels.h"
 
 #define SERIES_MAX 10000
 #define TEXT_MAX 1024
@@ -28,10 +29,14 @@ struct one {
 	char labels[];
 };
 
-struct dnscount {
-	pthread_mutex_t lock; /* guards map and all */
+struct table {
 	struct hmap map;
 	VEC(struct one *) all;
+};
+
+struct dnscount {
+	pthread_mutex_t lock; /* guards the tables */
+	struct table queries, resolved; /* resolved: of those only counts.requests */
 	struct one *rest; /* what has no series of its own; labels all unknown */
 };
 
@@ -63,6 +68,14 @@ int dnscount_new(struct dnscount **ret)
 	return 0;
 }
 
+static void table_fini(struct table *t)
+{
+	vec_for_each(o, &t->all)
+		free(*o);
+	vec_fini(&t->all);
+	hmap_fini(&t->map);
+}
+
 void dnscount_free(struct dnscount **pc)
 {
 	struct dnscount *c = *pc;
@@ -70,32 +83,30 @@ void dnscount_free(struct dnscount **pc)
 	if (!c)
 		return;
 	*pc = NULL;
-	vec_for_each(o, &c->all)
-		free(*o);
-	vec_fini(&c->all);
-	hmap_fini(&c->map);
+	table_fini(&c->queries);
+	table_fini(&c->resolved);
 	pthread_mutex_destroy(&c->lock);
 	free(c->rest);
 	free(c);
 }
 
-static struct one *find_or_add(struct dnscount *c, struct str labels)
+static struct one *find_or_add(struct table *t, struct str labels)
 {
 	uint64_t hash = hash_str(labels);
 	struct one *o;
 
-	for (struct hnode *n = hmap_first(&c->map, hash); n; n = hmap_next_same(n)) {
+	for (struct hnode *n = hmap_first(&t->map, hash); n; n = hmap_next_same(n)) {
 		o = container_of(n, struct one, by_labels);
 		if (str_eq((struct str){ o->labels, o->n_labels }, labels))
 			return o;
 	}
-	if (c->all.n >= SERIES_MAX || vec_reserve(&c->all, c->all.n + 1) < 0)
+	if (t->all.n >= SERIES_MAX || vec_reserve(&t->all, t->all.n + 1) < 0)
 		return NULL;
 	o = one_new(labels);
-	if (o && hmap_insert(&c->map, &o->by_labels, hash) < 0)
+	if (o && hmap_insert(&t->map, &o->by_labels, hash) < 0)
 		own_free(&o);
 	if (o)
-		c->all.p[c->all.n++] = o;
+		t->all.p[t->all.n++] = o;
 	return o;
 }
 
@@ -118,10 +129,25 @@ struct dns_series *dnscount_get_any(struct dnscount *c, const char *type, bool t
 
 	if (n > 0 && (size_t)n < sizeof(text)) {
 		pthread_mutex_lock(&c->lock);
-		o = find_or_add(c, (struct str){ text, (size_t)n });
+		o = find_or_add(&c->queries, (struct str){ text, (size_t)n });
 		pthread_mutex_unlock(&c->lock);
 	}
 	return o ? &o->counts : &c->rest->counts;
+}
+
+void dnscount_resolved_any(struct dnscount *c, const struct workload *src, const char *hostname)
+{
+	char text[LABELS_TEXT_MAX];
+	int n = labels_resolved(text, sizeof(text), src, hostname);
+	struct one *o;
+
+	if (n < 0)
+		return;
+	pthread_mutex_lock(&c->lock);
+	o = find_or_add(&c->resolved, (struct str){ text, (size_t)n });
+	pthread_mutex_unlock(&c->lock);
+	if (o)
+		atomic_fetch_add_explicit(&o->counts.requests, 1, memory_order_relaxed);
 }
 
 void dnscount_time_any(struct dns_series *s, uint64_t ns)
@@ -192,14 +218,21 @@ void dnscount_write(struct dnscount *c, struct prom *w)
 	pthread_mutex_lock(&c->lock);
 	for (size_t i = 0; i < ARRAY_LEN(family); i++) {
 		prom_family(w, family[i].name, family[i].type, family[i].help);
-		for (size_t k = 0; k < c->all.n + rest; k++) {
-			struct one *o = k < c->all.n ? c->all.p[k] : c->rest;
+		for (size_t k = 0; k < c->queries.all.n + rest; k++) {
+			struct one *o = k < c->queries.all.n ? c->queries.all.p[k] : c->rest;
 
 			if (family[i].type == PROM_HISTOGRAM)
 				write_histogram(o, w, family[i].name);
 			else
 				write_one(o, w, i);
 		}
+	}
+	prom_family(w, "istio_on_demand_dns", PROM_COUNTER,
+		    "connections to endpoints that are known by a hostname only");
+	vec_for_each(o, &c->resolved.all) {
+		prom_begin(w, "istio_on_demand_dns", PROM_COUNTER);
+		prom_labels_raw(w, (*o)->labels);
+		prom_u64(w, get(&(*o)->counts.requests));
 	}
 	pthread_mutex_unlock(&c->lock);
 }

@@ -28,5 +28,8 @@ void dnscount_free(struct dnscount **c);
  * Never NULL: at the limit of series all further ones are one, with unknown labels. */
 struct dns_series *dnscount_get_any(struct dnscount *c, const char *type, bool tcp,
 				    const struct workload *w);
+/* A connection of src needs this hostname of an endpoint resolved (istio_on_demand_dns_total). Any
+ * thread; at the limit of series it is not counted. */
+void dnscount_resolved_any(struct dnscount *c, const struct workload *src, const char *hostname);
 void dnscount_time_any(struct dns_series *s, uint64_t ns);
 void dnscount_write(struct dnscount *c, struct prom *w);

@@ -57,7 +57,8 @@ static const char *workload_label(const struct workload *w)
 {
 	if (!w)
 		return NULL;
-	return w->group->workload_name && w->group->workload_name[0] ? w->group->workload_name : w->name;
+	return w->group->workload_name && w->group->workload_name[0] ? w->group->workload_name
+								     : w->name;
 }
 
 static void put_workload(struct text *t, const char *prefix, const struct workload *w,
@@ -78,7 +79,8 @@ static void put_workload(struct text *t, const char *prefix, const struct worklo
 
 static bool has_locality(const struct workload *w)
 {
-	return w && ((w->group->region && w->group->region[0]) || (w->group->zone && w->group->zone[0]));
+	return w &&
+	       ((w->group->region && w->group->region[0]) || (w->group->zone && w->group->zone[0]));
 }
 
 /* All four or none, so that the label set is the same on both sides of a connection. */
@@ -110,6 +112,15 @@ const char *labels_flag(enum weft_reason reason)
 	};
 
 	return (unsigned)reason < WEFT_REASON_MAX && flag[reason] ? flag[reason] : "-";
+}
+
+int labels_resolved(char *buf, size_t cap, const struct workload *src, const char *hostname)
+{
+	struct text t = { .p = buf, .cap = cap };
+
+	put_workload(&t, "source_", src, src->identity);
+	put_label(&t, "", "hostname", hostname);
+	return t.error < 0 ? t.error : (int)t.n;
 }
 
 int labels_format(char *buf, size_t cap, const struct tcp_labels *l)

@@ -12,5 +12,8 @@
 
 /* a="b",c="d" without braces; length, or -ENAMETOOLONG. */
 int labels_format(char *buf, size_t cap, const struct tcp_labels *l);
+/* Those of a workload whose connection needs a hostname resolved, and the hostname: eight source_*,
+ * hostname. As labels_format(). */
+int labels_resolved(char *buf, size_t cap, const struct workload *src, const char *hostname);
 /* response_flags of a reason; static text. */
 const char *labels_flag(enum weft_reason reason);
