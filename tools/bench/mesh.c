@@ -211,6 +211,7 @@ int main(int argc, char **argv)
 	urcu_qsbr_register_thread();
 	BUG_ON(intern_new(&b.decoder.strings) < 0 || model_new(&b.m) < 0);
 	b.decoder.network = "";
+	model_limit(b.m, SIZE_MAX, SIZE_MAX);
 	at = clock_mono_ns();
 	tell(&b, "nothing", at);
 	at = clock_mono_ns();

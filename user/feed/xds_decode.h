@@ -8,6 +8,7 @@
  * policy); elsewhere it gets a safe value and is counted.
  */
 #include <stdint.h>
+#include <string.h>
 
 #include "base/errbuf.h"
 #include "base/vec.h"
@@ -62,6 +63,26 @@ int xds_decode_service(struct xds_decoder *d, struct str bytes, struct errbuf *e
 		       struct service **ret);
 
 /* ---- shared by the decoders ---- */
+
+/* The next n bytes of a block that is made of parts; NULL for none. */
+static inline void *xds_carve(char **at, size_t n)
+{
+	void *p = n ? *at : NULL;
+
+	*at += n;
+	return p;
+}
+
+static inline char *xds_carve_text(char **at, struct str s)
+{
+	char *p = *at;
+
+	if (s.n)
+		memcpy(p, s.p, s.n);
+	p[s.n] = '\0';
+	*at += s.n + 1;
+	return p;
+}
 
 struct xds_gateway { /* GatewayAddress */
 	struct str ns, hostname, network, address;

@@ -205,13 +205,18 @@ static int set_balancing(struct xds_decoder *d, struct service *s, const struct 
 	return 0;
 }
 
-static int set_lists(struct xds_decoder *d, struct service *s)
+/* The name is the end of the key; lists first, for their alignment. */
+static int set_block(const struct xds_decoder *d, struct service *s, const struct raw *raw)
 {
-	s->vips = calloc(d->addrs.n + 1, sizeof(*s->vips));
-	s->ports = calloc(d->ports.n + 1, sizeof(*s->ports));
-	s->sans = calloc(d->texts.n + 1, sizeof(*s->sans));
-	if (!s->vips || !s->ports || !s->sans)
+	size_t vips = d->addrs.n * sizeof(*s->vips), ports = d->ports.n * sizeof(*s->ports);
+	char *at = malloc(vips + ports + raw->name.n + 1 + raw->ns.n + 1 + raw->ns.n + 1 +
+			  raw->hostname.n + 1);
+
+	s->block = at;
+	if (!at)
 		return -ENOMEM;
+	s->vips = xds_carve(&at, vips);
+	s->ports = xds_carve(&at, ports);
 	for (; s->n_vips < d->addrs.n; s->n_vips++)
 		s->vips[s->n_vips] = d->addrs.p[s->n_vips];
 	for (; s->n_ports < d->ports.n; s->n_ports++)
@@ -219,6 +224,21 @@ static int set_lists(struct xds_decoder *d, struct service *s)
 			.port = d->ports.p[s->n_ports].service_port,
 			.target_port = d->ports.p[s->n_ports].target_port,
 		};
+	s->name = xds_carve_text(&at, raw->name);
+	s->ns = xds_carve_text(&at, raw->ns);
+	s->key = xds_carve_text(&at, raw->ns);
+	at[-1] = '/';
+	s->hostname = xds_carve_text(&at, raw->hostname);
+	return 0;
+}
+
+static int set_sans(const struct xds_decoder *d, struct service *s)
+{
+	if (!d->texts.n)
+		return 0;
+	s->sans = calloc(d->texts.n, sizeof(*s->sans));
+	if (!s->sans)
+		return -ENOMEM;
 	for (; s->n_sans < d->texts.n; s->n_sans++) {
 		s->sans[s->n_sans] = str_dup(d->texts.p[s->n_sans]);
 		if (!s->sans[s->n_sans])
@@ -246,15 +266,12 @@ int xds_decode_service(struct xds_decoder *d, struct str bytes, struct errbuf *e
 	    memchr(raw.hostname.p, '/', raw.hostname.n))
 		return errbuf_set(err, -EINVAL, "'%.*s/%.*s' is no namespace and hostname",
 				  STR_FMT(raw.ns), STR_FMT(raw.hostname));
-	s->name = str_dup(raw.name);
-	s->ns = str_dup(raw.ns);
-	s->hostname = str_dup(raw.hostname);
-	s->key = str_printf("%.*s/%.*s", STR_FMT(raw.ns), STR_FMT(raw.hostname));
-	if (!s->name || !s->ns || !s->hostname || !s->key)
-		return -ENOMEM;
+	r = set_block(d, s, &raw);
+	if (r < 0)
+		return r;
 	r = xds_gateway_text(&raw.waypoint, err, &s->waypoint);
 	if (r == 0)
-		r = set_lists(d, s);
+		r = set_sans(d, s);
 	if (r == 0)
 		r = set_balancing(d, s, &raw);
 	if (r < 0)

@@ -172,51 +172,63 @@ size_t xds_store_sweep(struct xds_store *s, enum xds_type type, uint32_t seen)
 	return before - s->map[type].n;
 }
 
-static int input_add(struct model_input *in, const struct xds_resource *r)
-{
-	if (r->obj.kind == XDS_WORKLOAD) {
-		in->workload[in->n_workloads++] = workload_get(r->obj.workload);
-	} else if (r->obj.kind == XDS_POLICY) {
-		in->policy[in->n_policies++] = policy_get(r->obj.policy);
-	} else {
-		struct service *copy = service_copy(r->obj.service);
+struct fill {
+	struct model_input in;
+	size_t here, elsewhere; /* places for workloads: from the front, and before this one */
+};
 
-		if (!copy)
-			return -ENOMEM;
-		in->service[in->n_services++] = copy;
+static int input_add(struct fill *f, const struct xds_resource *r, const char *node)
+{
+	struct workload *w = r->obj.workload;
+	struct service *copy;
+
+	if (r->obj.kind == XDS_WORKLOAD) {
+		bool here = w->node && strcmp(w->node, node) == 0;
+
+		f->in.workload[here ? f->here++ : --f->elsewhere] = workload_get(w);
+		return 0;
 	}
+	if (r->obj.kind == XDS_POLICY) {
+		f->in.policy[f->in.n_policies++] = policy_get(r->obj.policy);
+		return 0;
+	}
+	copy = service_copy(r->obj.service);
+	if (!copy)
+		return -ENOMEM;
+	f->in.service[f->in.n_services++] = copy;
 	return 0;
 }
 
-int xds_store_input(const struct xds_store *s, const char *node, struct model_input *ret)
+static int input_fill(const struct xds_store *s, const char *node, struct fill *f)
 {
-	cleanup_with(model_input_drop) struct model_input in = { .addrs_may_repeat = true };
-	size_t n[XDS_POLICY + 1] = { 0 };
 	int r = 0;
 
 	for (int t = 0; t < XDS_TYPES; t++)
 		hmap_for_each(h, &s->map[t])
-			n[resource_of(h)->obj.kind]++;
-	in.workload = calloc(n[XDS_WORKLOAD] + 1, sizeof(*in.workload));
-	in.service = calloc(n[XDS_SERVICE] + 1, sizeof(*in.service));
-	in.policy = calloc(n[XDS_POLICY] + 1, sizeof(*in.policy));
-	if (!in.workload || !in.service || !in.policy)
-		return -ENOMEM;
-	for (int t = 0; t < XDS_TYPES; t++) {
-		for (int pass = 0; pass < 2; pass++) {
-			hmap_for_each(h, &s->map[t]) {
-				const struct xds_resource *x = resource_of(h);
-				bool here = x->obj.kind == XDS_WORKLOAD && x->obj.workload->node &&
-					    strcmp(x->obj.workload->node, node) == 0;
+			if (r == 0)
+				r = input_add(f, resource_of(h), node);
+	return r;
+}
 
-				if (here == (pass == 0) && r == 0)
-					r = input_add(&in, x);
-			}
-		}
+int xds_store_input(const struct xds_store *s, const char *node, struct model_input *ret)
+{
+	struct fill f = { .in.addrs_may_repeat = true };
+	size_t n[XDS_POLICY + 1] = { 0 };
+	int r = -ENOMEM;
+
+	for (int t = 0; t < XDS_TYPES; t++)
+		hmap_for_each(h, &s->map[t])
+			n[resource_of(h)->obj.kind]++;
+	f.in.workload = calloc(n[XDS_WORKLOAD] + 1, sizeof(*f.in.workload));
+	f.in.service = calloc(n[XDS_SERVICE] + 1, sizeof(*f.in.service));
+	f.in.policy = calloc(n[XDS_POLICY] + 1, sizeof(*f.in.policy));
+	if (f.in.workload && f.in.service && f.in.policy) {
+		f.in.n_workloads = f.elsewhere = n[XDS_WORKLOAD]; /* NULL as long as they are not there */
+		r = input_fill(s, node, &f);
 	}
 	if (r < 0)
-		return r;
-	*ret = in;
-	in = (struct model_input){ 0 };
-	return 0;
+		model_input_drop(&f.in);
+	else
+		*ret = f.in;
+	return r;
 }

@@ -177,14 +177,6 @@ static const struct pb_field workload_fields[] = {
 	{ 0 },
 };
 
-static void *carve(char **at, size_t n)
-{
-	void *p = n ? *at : NULL;
-
-	*at += n;
-	return p;
-}
-
 /* ---- what the workloads of a deployment have in common ---- */
 
 struct common {
@@ -283,9 +275,9 @@ static void common_make(void *room, char *key, void *arg)
 	struct port_map *port;
 
 	*c = (struct common){ .group.release = release, .key = key };
-	c->services = carve(&at, d->memberships.n * sizeof(*c->services));
-	c->policies = carve(&at, d->texts.n * sizeof(char *));
-	port = carve(&at, d->ports.n * sizeof(*port));
+	c->services = xds_carve(&at, d->memberships.n * sizeof(*c->services));
+	c->policies = xds_carve(&at, d->texts.n * sizeof(char *));
+	port = xds_carve(&at, d->ports.n * sizeof(*port));
 	if (port)
 		memcpy(port, d->ports.p, d->ports.n * sizeof(*port));
 	for (size_t i = 0; i < ARRAY_LEN(group_texts); i++) {
@@ -339,16 +331,6 @@ static void release(struct workload *w)
 	free(w);
 }
 
-static char *carve_text(char **at, struct str s)
-{
-	char *p = *at;
-
-	memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
-	*at += s.n + 1;
-	return p;
-}
-
 /* A pod's uid ends with its name. */
 static bool is_tail(struct str name, struct str uid)
 {
@@ -367,12 +349,12 @@ static struct workload *block_new(struct xds_decoder *d, const struct raw *raw)
 	if (!w)
 		return NULL;
 	atomic_init(&w->refs, 1);
-	w->addrs = carve(&at, addrs);
-	w->uid = carve_text(&at, raw->uid);
+	w->addrs = xds_carve(&at, addrs);
+	w->uid = xds_carve_text(&at, raw->uid);
 	if (tail)
 		w->name = w->uid + raw->uid.n - raw->name.n;
 	else if (raw->name.n)
-		w->name = carve_text(&at, raw->name);
+		w->name = xds_carve_text(&at, raw->name);
 	if (d->addrs.n)
 		memcpy(w->addrs, d->addrs.p, addrs);
 	w->n_addrs = (uint32_t)d->addrs.n;

@@ -116,25 +116,22 @@ void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog
 	}
 }
 
-/* Many at a time: there may be a million. */
+static int add_piece(void *arg, const char *keys, const char *values, uint32_t n)
+{
+	(void)keys;
+	(void)values;
+	*(int64_t *)arg += n;
+	return 0;
+}
+
 static int64_t hash_count(int fd, const struct bpf_map *map)
 {
-	enum { AT_ONCE = 1024 };
-	_free_ char *key = calloc(AT_ONCE, bpf_map__key_size(map));
-	_free_ char *value = calloc(AT_ONCE, bpf_map__value_size(map));
-	void *prev = NULL;
-	uint32_t at, n;
-	int64_t all = 0;
-	int r = key && value ? 0 : -ENOMEM;
+	int64_t n = 0;
 
-	while (r == 0 && all <= (int64_t)bpf_map__max_entries(map)) {
-		n = AT_ONCE;
-		r = bpf_map_lookup_batch(fd, prev, &at, key, value, &n, NULL);
-		if (r == 0 || r == -ENOENT) /* which is the end */
-			all += n;
-		prev = &at;
-	}
-	return r == 0 || r == -ENOENT ? all : -1;
+	return kern_hash_pieces(fd, bpf_map__key_size(map), bpf_map__value_size(map), add_piece,
+				&n) < 0
+		       ? -1
+		       : n;
 }
 
 static int64_t map_count(int fd, const struct bpf_map *map)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Typed access to the maps; each function is one or a few bpf(2) calls. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/own.h"
 #include "kern/priv.h"
 #include "weft/knob.h"
 #include "weft.skel.h"
@@ -40,6 +42,49 @@ static void map_walk(int fd, void *key, void *next, size_t key_n, void *value, s
 		if (bpf_map_lookup_elem(fd, key, value) == 0)
 			fn(arg, key, value);
 	}
+}
+
+int kern_hash_pieces(int fd, size_t key_n, size_t value_n,
+		     int (*fn)(void *arg, const char *keys, const char *values, uint32_t n),
+		     void *arg)
+{
+	enum { AT_ONCE = 1024 };
+	_free_ char *keys = calloc(AT_ONCE, key_n), *values = calloc(AT_ONCE, value_n);
+	void *from = NULL;
+	uint32_t at, n;
+	int r = keys && values ? 0 : -ENOMEM, stop = 0;
+
+	while (r == 0 && stop == 0) {
+		n = AT_ONCE;
+		r = bpf_map_lookup_batch(fd, from, &at, keys, values, &n, NULL);
+		if (n && (r == 0 || r == -ENOENT)) /* which is the end */
+			stop = fn(arg, keys, values, n);
+		from = &at;
+	}
+	return stop ? stop : r == -ENOENT ? 0 : r;
+}
+
+struct hash_walk {
+	void (*fn)(void *arg, const void *key, const void *value);
+	void *arg;
+	size_t key_n, value_n;
+};
+
+static int on_piece(void *arg, const char *keys, const char *values, uint32_t n)
+{
+	const struct hash_walk *w = arg;
+
+	for (uint32_t i = 0; i < n; i++)
+		w->fn(w->arg, keys + i * w->key_n, values + i * w->value_n);
+	return 0;
+}
+
+static void hash_walk(int fd, size_t key_n, size_t value_n,
+		      void (*fn)(void *arg, const void *key, const void *value), void *arg)
+{
+	struct hash_walk w = { fn, arg, key_n, value_n };
+
+	kern_hash_pieces(fd, key_n, value_n, on_piece, &w);
 }
 
 struct pod_walk {
@@ -87,27 +132,26 @@ int kern_addr_del(struct kern *k, const struct weft_addr *a)
 	return map_delete(MAP_FD(k, weft_addrs), a);
 }
 
-/* Many at a time, since there may be a million. The kernel gives whole buckets, which fn then may change. */
+struct addr_walk {
+	void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w);
+	void *arg;
+};
+
+static void on_addr(void *arg, const void *key, const void *value)
+{
+	const struct addr_walk *w = arg;
+
+	w->fn(w->arg, key, value);
+}
+
 void kern_addr_each(struct kern *k,
 		    void (*fn)(void *arg, const struct weft_addr *a, const struct weft_wld *w),
 		    void *arg)
 {
-	enum { AT_ONCE = 1024 };
-	struct weft_addr key[AT_ONCE];
-	struct weft_wld value[AT_ONCE];
-	uint32_t at, n;
-	void *from = NULL;
-	int r = 0;
+	struct addr_walk w = { fn, arg };
 
-	while (r == 0) {
-		n = AT_ONCE;
-		r = bpf_map_lookup_batch(MAP_FD(k, weft_addrs), from, &at, key, value, &n, NULL);
-		if (r < 0 && r != -ENOENT) /* which is the end */
-			break;
-		for (uint32_t i = 0; i < n; i++)
-			fn(arg, &key[i], &value[i]);
-		from = &at;
-	}
+	hash_walk(MAP_FD(k, weft_addrs), sizeof(struct weft_addr), sizeof(struct weft_wld), on_addr,
+		  &w);
 }
 
 static struct weft_range_key range_key(const struct ip_prefix *p)
@@ -181,11 +225,9 @@ void kern_service_each(struct kern *k,
 		       void *arg)
 {
 	struct service_walk w = { fn, arg };
-	struct weft_svc_key key, next;
-	struct weft_svc value;
 
-	map_walk(MAP_FD(k, weft_services), &key, &next, sizeof(key), &value, 1u << 24, on_service,
-		 &w);
+	hash_walk(MAP_FD(k, weft_services), sizeof(struct weft_svc_key), sizeof(struct weft_svc), on_service,
+		  &w);
 }
 
 int kern_slot_set(struct kern *k, const struct weft_slot_key *key, const struct weft_slot *v)
@@ -215,10 +257,9 @@ void kern_slot_each(struct kern *k,
 		    void *arg)
 {
 	struct slot_walk w = { fn, arg };
-	struct weft_slot_key key, next;
-	struct weft_slot value;
 
-	map_walk(MAP_FD(k, weft_slots), &key, &next, sizeof(key), &value, 1u << 24, on_slot, &w);
+	hash_walk(MAP_FD(k, weft_slots), sizeof(struct weft_slot_key), sizeof(struct weft_slot), on_slot,
+		  &w);
 }
 
 uint32_t kern_epoch_any(struct kern *k)

@@ -48,6 +48,12 @@ int kern_pins_prepare(struct kern *k, const char *pin_dir, struct errbuf *err);
  * pins' paths are set, before loading. */
 int kern_sizes_set(struct kern *k, uint32_t addrs_max, struct errbuf *err);
 
+/* maps.c: a hash map in pieces of whole buckets, of which there may be a million entries. fn may change and
+ * delete what it is given. 0, what fn gave if it is not 0, -errno. */
+int kern_hash_pieces(int fd, size_t key_n, size_t value_n,
+		     int (*fn)(void *arg, const char *keys, const char *values, uint32_t n),
+		     void *arg);
+
 /* Attaches prog by attach() and pins the link under name; a link that is pinned there already
  * is updated in place if still_good() says that it hangs where it should. */
 struct link_how {

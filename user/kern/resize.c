@@ -36,24 +36,15 @@ static bool differs_in_size_only(const struct bpf_map_info *info, const struct b
 	       info->max_entries != bpf_map__max_entries(map);
 }
 
+static int copy_piece(void *arg, const char *keys, const char *values, uint32_t n)
+{
+	return bpf_map_update_batch(*(const int *)arg, keys, values, &n, NULL);
+}
+
 /* Nobody writes meanwhile: the daemon before is gone, and no program does. */
 static int entries_copy(int from, int to, const struct bpf_map_info *info)
 {
-	enum { AT_ONCE = 1024 };
-	_free_ char *key = calloc(AT_ONCE, info->key_size);
-	_free_ char *value = calloc(AT_ONCE, info->value_size);
-	void *prev = NULL;
-	uint32_t at, n;
-	int r = key && value ? 0 : -ENOMEM, w = 0;
-
-	while (r == 0 && w == 0) {
-		n = AT_ONCE;
-		r = bpf_map_lookup_batch(from, prev, &at, key, value, &n, NULL);
-		if (n && (r == 0 || r == -ENOENT)) /* which is the end */
-			w = bpf_map_update_batch(to, key, value, &n, NULL);
-		prev = &at;
-	}
-	return w < 0 ? w : r == -ENOENT ? 0 : r;
+	return kern_hash_pieces(from, info->key_size, info->value_size, copy_piece, &to);
 }
 
 static int map_like(const struct bpf_map_info *info, uint32_t max_entries)

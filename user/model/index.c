@@ -10,20 +10,16 @@
 
 #include "model/lookup.h"
 
-/* obj: the array that its objects are in, as a snapshot has it. At most seven of eight places are used. */
+/* obj: the array that its objects are in, as a snapshot has it. Four of five places are used. */
 static int table_reserve(struct index_table *t, size_t n, const void *obj)
 {
-	size_t places = 8;
-
 	if (n == 0)
 		return 0;
-	while (places / 8 * 7 < n)
-		places *= 2;
-	t->slot = calloc(places, sizeof(*t->slot));
+	t->places = n + n / 4 + 1;
+	t->slot = calloc(t->places, sizeof(*t->slot));
 	if (!t->slot)
 		return -ENOMEM;
 	t->cap = n;
-	t->mask = places - 1;
 	t->obj = obj;
 	return 0;
 }
@@ -31,13 +27,12 @@ static int table_reserve(struct index_table *t, size_t n, const void *obj)
 /* at: of the object in t->obj */
 static void table_add(struct index_table *t, uint64_t hash, size_t at)
 {
-	uint64_t i = hash;
+	size_t i = index_start(t, hash);
 
 	BUG_ON(t->n++ >= t->cap);
-	while (t->slot[i & t->mask].at)
-		i++;
-	t->slot[i & t->mask] = (struct index_slot){ .tag = (uint32_t)(hash >> 32),
-						    .at = (uint32_t)at + 1 };
+	while (t->slot[i].at)
+		i = index_after(t, i);
+	t->slot[i] = (struct index_slot){ .tag = (uint32_t)(hash >> 32), .at = (uint32_t)at + 1 };
 }
 
 static void table_fini(struct index_table *t)
@@ -85,12 +80,10 @@ static bool has_address_before(const struct workload *w, const struct workload *
 
 static void table_replace(struct index_table *t, uint64_t hash, const void *old, size_t at)
 {
-	for (uint64_t i = hash; t->slot[i & t->mask].at; i++) {
-		struct index_slot *slot = &t->slot[i & t->mask];
-
-		if (index_obj(t, slot->at - 1) != old)
+	for (size_t i = index_start(t, hash); t->slot[i].at; i = index_after(t, i)) {
+		if (index_obj(t, t->slot[i].at - 1) != old)
 			continue;
-		slot->at = (uint32_t)at + 1;
+		t->slot[i].at = (uint32_t)at + 1;
 		return;
 	}
 }
@@ -254,9 +247,10 @@ int index_build_keys(struct snap *s, struct errbuf *err)
 	return r;
 }
 
-static int workload_id_cmp(const void *va, const void *vb)
+static int workload_id_cmp(const void *va, const void *vb, void *arg)
 {
-	uint32_t a = (*(struct workload *const *)va)->id, b = (*(struct workload *const *)vb)->id;
+	struct workload *const *w = arg;
+	uint32_t a = w[*(const uint32_t *)va]->id, b = w[*(const uint32_t *)vb]->id;
 
 	return (a > b) - (a < b);
 }
@@ -275,13 +269,13 @@ int index_build_ids(struct snap *s)
 
 	for (size_t i = 0; i < s->n_services; i++)
 		n += s->service[i]->n_ports;
-	x->by_id = calloc(s->n_workloads ? s->n_workloads : 1, sizeof(struct workload *));
+	x->by_id = calloc(s->n_workloads ? s->n_workloads : 1, sizeof(*x->by_id));
 	x->by_port_id = calloc(n ? n : 1, sizeof(*x->by_port_id));
 	if (!x->by_id || !x->by_port_id)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->n_workloads; i++)
-		x->by_id[i] = s->workload[i];
-	qsort(x->by_id, s->n_workloads, sizeof(struct workload *), workload_id_cmp);
+		x->by_id[i] = (uint32_t)i;
+	qsort_r(x->by_id, s->n_workloads, sizeof(*x->by_id), workload_id_cmp, s->workload);
 	for (size_t i = 0; i < s->n_services; i++) {
 		struct service *svc = s->service[i];
 

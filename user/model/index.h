@@ -10,7 +10,8 @@
 #include "base/hmap.h"
 #include "model/snap.h"
 
-/* Of a hash table whose size is known before it is filled: eight bytes for each place, no node. */
+/* Of a hash table whose size is known before it is filled: eight bytes for each place, no node, and
+ * as many places as it takes, not a power of two. */
 struct index_slot {
 	uint32_t tag; /* upper half of the hash */
 	uint32_t at;  /* 1 + place in the array of objects; 0: free */
@@ -18,7 +19,7 @@ struct index_slot {
 
 struct index_table {
 	struct index_slot *slot;
-	size_t n, cap, mask;
+	size_t n, cap, places;
 	const void *obj; /* the snapshot's array of pointers to workloads or services */
 };
 
@@ -30,15 +31,27 @@ static inline void *index_obj(const struct index_table *t, size_t i)
 	return p;
 }
 
-/* The next object with this hash, from place *at on, which is the hash at first; NULL: no more. The caller
- * compares keys. Those that were put in first come first. */
+/* Where the search for a hash begins: its lower half, scaled. */
+static inline size_t index_start(const struct index_table *t, uint64_t hash)
+{
+	return (size_t)((uint64_t)(uint32_t)hash * t->places >> 32);
+}
+
+static inline size_t index_after(const struct index_table *t, size_t at)
+{
+	return at + 1 == t->places ? 0 : at + 1;
+}
+
+/* The next object with this hash, from place *at on, which is index_start() at first; NULL: no more. The
+ * caller compares keys. Those that were put in first come first. */
 static inline void *index_next(const struct index_table *t, uint64_t hash, uint64_t *at)
 {
 	while (t->slot) {
-		const struct index_slot *s = &t->slot[(*at)++ & t->mask];
+		const struct index_slot *s = &t->slot[*at];
 
 		if (!s->at)
 			break;
+		*at = index_after(t, *at);
 		if (s->tag == hash >> 32)
 			return index_obj(t, s->at - 1);
 	}
@@ -46,7 +59,8 @@ static inline void *index_next(const struct index_table *t, uint64_t hash, uint6
 }
 
 #define index_for_each(type, pos, t, hash) \
-	for (uint64_t pos##_h = (hash), pos##_at = pos##_h, pos##_on = 1; pos##_on; pos##_on = 0) \
+	for (uint64_t pos##_h = (hash), pos##_at = index_start((t), pos##_h), pos##_on = 1; pos##_on; \
+	     pos##_on = 0) \
 		for (type * pos; (pos = index_next((t), pos##_h, &pos##_at));)
 
 struct id_port {
@@ -61,7 +75,7 @@ struct snap_index {
 	struct index_table vip, hostname, svc_key; /* services */
 	struct snap_range *ranges; /* longer prefixes first, then canonical ones, as listed */
 	size_t n_ranges;
-	struct workload **by_id; /* sorted by id */
+	uint32_t *by_id; /* places of workloads in the snapshot's array, sorted by id */
 	struct id_port *by_port_id; /* sorted by id */
 	size_t n_port_ids;
 };

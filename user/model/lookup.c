@@ -178,19 +178,22 @@ struct policy *snap_policy_by_key(const struct snap *s, struct str key)
 	return policies_find(s->policies, key);
 }
 
-static int workload_id_find(const void *key, const void *elem)
-{
-	uint32_t id = *(const uint32_t *)key, at = (*(struct workload *const *)elem)->id;
-
-	return (id > at) - (id < at);
-}
-
 struct workload *snap_workload_by_id(const struct snap *s, uint32_t id)
 {
-	struct workload **at = bsearch(&id, s->index->by_id, s->n_workloads,
-				       sizeof(struct workload *), workload_id_find);
+	size_t from = 0, to = s->n_workloads;
 
-	return at ? *at : NULL;
+	while (from < to) {
+		size_t mid = from + (to - from) / 2;
+		struct workload *w = s->workload[s->index->by_id[mid]];
+
+		if (w->id == id)
+			return w;
+		if (w->id < id)
+			from = mid + 1;
+		else
+			to = mid;
+	}
+	return NULL;
 }
 
 static int port_id_find(const void *key, const void *elem)

@@ -157,7 +157,8 @@ void service_put(struct service **ps)
 	for (size_t i = 0; i < s->n_endpoints; i++)
 		workload_put(&s->endpoints[i].w);
 	free(s->endpoints);
-	free(s->ports);
+	if (!s->block)
+		free(s->ports);
 	if (s->like) {
 		service_put(&s->like);
 		free(s);
@@ -167,13 +168,16 @@ void service_put(struct service **ps)
 	for (size_t i = 0; i < s->n_weighted; i++)
 		text_free(s->weighted[i].text);
 	free(s->weighted);
-	text_free(s->key);
-	text_free(s->name);
-	text_free(s->ns);
-	text_free(s->hostname);
 	text_free(s->waypoint);
-	free(s->vips);
 	free(s->ranges);
+	if (!s->block) {
+		text_free(s->key);
+		text_free(s->name);
+		text_free(s->ns);
+		text_free(s->hostname);
+		free(s->vips);
+	}
+	free(s->block);
 	free(s);
 }
 

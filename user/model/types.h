@@ -124,6 +124,7 @@ struct service {
 	size_t n_sans;
 	struct endpoint *endpoints; /* healthy ones, or all with allow_unhealthy */
 	size_t n_endpoints;
+	void *block; /* owned; key, name, ns, hostname, vips and ports are in it, NULL: each by itself */
 	struct service *like; /* owned; whose texts and lists these are, NULL: its own */
 	bool has_names; /* some of them: workload_is_name(); the kernel cannot choose those */
 };

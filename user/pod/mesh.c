@@ -199,11 +199,16 @@ int mesh_services_sync(struct mesh *m, const struct snap *s)
 int mesh_sync(struct mesh *m, const struct snap *s)
 {
 	uint64_t errors = m->stats.errors;
+	bool only_pods = m->synced == s->mesh_version;
 	int r;
 
-	if (m->synced == s->mesh_version)
-		return mesh_addrs_sync_pods(m, s);
-	m->synced = 0;
+	m->synced = 0; /* until all of it is there */
+	if (only_pods) {
+		r = mesh_addrs_sync_pods(m, s);
+		if (r == 0 && m->stats.errors == errors)
+			m->synced = s->mesh_version;
+		return r;
+	}
 	r = mesh_addrs_sync(m, s);
 	if (r == 0)
 		r = mesh_services_sync(m, s);
