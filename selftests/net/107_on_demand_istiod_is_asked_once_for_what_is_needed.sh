@@ -87,6 +87,9 @@ expect_eq $(($(event node2 connect_passthrough) - before)) 1 "passed by the kern
 expect_eq "$(asked "/$outside")" 1 "questions for it"
 expect_eq "$(weft_json node2 maps check | jq .differences)" 0 "what the kernel has and should not"
 
+said=$(weft_on node2 why shop/far 172.31.250.200:80)
+[[ $said == *"unless istiod, which is asked"* ]] || fail "weft why: $said"
+
 # ---- somebody has it after all: nothing is passed any more, once it is asked for again
 expect_ok istiod_says "{\"put\": {\"workloads\": [{\"name\": \"late\", \"namespace\": \"shop\",
 	\"workloadIps\": [\"$outside\"], \"node\": \"node9\", \"protocol\": \"HBONE\"}]}}"

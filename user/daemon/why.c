@@ -48,6 +48,7 @@ json_t *on_why(void *arg, const json_t *req, struct errbuf *err)
 	const struct why_env env = {
 		.node = d->opts.node,
 		.same_node_mtls = d->opts.same_node == OPTS_MTLS,
+		.on_demand = d->istiod.demand,
 		.enrolled = is_enrolled,
 		.tunnel_only = is_tunnel_only,
 		.cached = get_cached,
@@ -57,8 +58,10 @@ json_t *on_why(void *arg, const json_t *req, struct errbuf *err)
 	const char *from, *to;
 	json_int_t port = 0;
 
-	if (json_unpack((json_t *)req, "{s:s, s:s, s?I}", "from", &from, "to", &to, "port", &port) < 0) {
-		errbuf_set(err, -EINVAL, "why needs from and to, and port as a number if it is given");
+	if (json_unpack((json_t *)req, "{s:s, s:s, s?I}", "from", &from, "to", &to, "port", &port) <
+	    0) {
+		errbuf_set(err, -EINVAL,
+			   "why needs from and to, and port as a number if it is given");
 		return NULL;
 	}
 	if (port < 0 || port > UINT16_MAX) {

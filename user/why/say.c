@@ -137,7 +137,8 @@ static void say_plain(struct text *t, const struct why_story *story, const struc
 	if (!story->src.w)
 		text_add(t, "plaintext from outside the mesh, so there is no identity; ");
 	else if (!story->src.enrolled)
-		text_add(t, "the source is not enrolled, so it sends plaintext without an identity; ");
+		text_add(t,
+			 "the source is not enrolled, so it sends plaintext without an identity; ");
 	else
 		text_add(t, "the destination has protocol TCP in the mesh, so it gets plaintext "
 			    "without an identity; ");
@@ -189,6 +190,9 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 		break;
 	case WHY_PASSTHROUGH:
 		say_passthrough(&t, r);
+		if (r->untold)
+			text_add(&t, ", unless istiod, which is asked when a pod dials it, says "
+				     "whose it is");
 		break;
 	case WHY_DIRECT:
 		text_add(&t, "on one node, decided in the kernel of %s, without a proxy",
@@ -260,13 +264,15 @@ struct field {
 	size_t list, n_list, not_list, n_not_list;
 };
 
-#define FIELD(key, not_key, what, member)                                                 \
-	{                                                                                 \
-		.name = key, .not_name = not_key, .kind = what,                           \
-		.list = offsetof(struct match, member),                                   \
-		.n_list = offsetof(struct match, n_##member),                             \
-		.not_list = offsetof(struct match, not_##member),                         \
-		.n_not_list = offsetof(struct match, n_not_##member),                     \
+#define FIELD(key, not_key, what, member) \
+	{ \
+		.name = key, \
+		.not_name = not_key, \
+		.kind = what, \
+		.list = offsetof(struct match, member), \
+		.n_list = offsetof(struct match, n_##member), \
+		.not_list = offsetof(struct match, not_##member), \
+		.n_not_list = offsetof(struct match, n_not_##member), \
 	}
 
 static const struct field fields[] = {
@@ -369,8 +375,7 @@ static const struct field *field_find(const char *name, bool *ret_negative)
 const char *why_say_miss(char *buf, const struct why_story *story, const struct why_route *r,
 			 const struct why_policy *p, const struct explain_miss *m)
 {
-	const struct match *match =
-		&p->p.policy->rules[m->rule].clauses[m->clause].matches[m->match];
+	const struct match *match = &p->p.policy->rules[m->rule].clauses[m->clause].matches[m->match];
 	const char *at = (const char *)match;
 	struct text t = text_start(buf);
 	bool negative = false;

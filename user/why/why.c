@@ -147,6 +147,10 @@ static enum why_path path_of(const struct teller *t, struct why_route *r)
 	if (is_own_addr(src, &r->chosen.addr))
 		return WHY_LOCAL;
 	if (!r->dst)
+		r->untold = env->on_demand && src->enrolled &&
+			    !snap_service_by_vip(t->s, &r->chosen.addr) &&
+			    !snap_service_by_range(t->s, &r->chosen.addr);
+	if (!r->dst)
 		return src->enrolled ? WHY_PASSTHROUGH : WHY_UNSEEN;
 	there = why_is_enrolled(env, r->dst, &r->chosen.addr);
 	r->dst_absent = !there && r->dst->protocol == TUNNEL_HBONE;

@@ -42,6 +42,7 @@ struct why_cache {
 struct why_env {
 	const char *node; /* of the daemon; NULL offline */
 	bool same_node_mtls;
+	bool on_demand; /* the mesh is asked for what is dialled and not known */
 	/* Is this address that of an enrolled pod of the node, which is this workload? */
 	bool (*enrolled)(void *arg, const struct workload *w, const struct weft_addr *a);
 	/* Of an enrolled one: does no direct connection get into it? NULL: into each. */
@@ -58,15 +59,15 @@ struct why_addrs {
 struct why_source {
 	const struct workload *w; /* NULL: from outside */
 	struct why_addrs addrs;
-	bool example;	  /* "outside": the addresses only stand for any that nobody has */
-	bool enrolled;	  /* its connections go through the hooks, with its identity */
+	bool example;   /* "outside": the addresses only stand for any that nobody has */
+	bool enrolled;   /* its connections go through the hooks, with its identity */
 	bool enrol_known; /* asked its daemon, not concluded from the protocol */
 };
 
 struct why_dest {
 	const struct service *svc; /* NULL: dialled by address, or by the name of a pod */
 	const struct workload *w; /* NULL: a service, or nobody of the mesh */
-	struct why_addrs addrs;	  /* dialled */
+	struct why_addrs addrs;   /* dialled */
 	uint16_t port;
 	bool headless; /* the service has no VIP: its name gives the endpoints' addresses */
 };
@@ -95,19 +96,20 @@ struct why_route {
 	const struct service *svc; /* that resolved dialled; NULL none */
 	const struct workload *dst; /* whose address chosen is; NULL none */
 	bool by_name; /* dst has no address, chosen neither: its hostname is resolved */
+	bool untold; /* on_demand: chosen is not known, and may be somebody's */
 	bool from_waypoint; /* the source is the waypoint of what it dials: it is let through */
 	char said[256];     /* WEFT_REASON_NO_WAYPOINT: what is wrong with it */
 	uint32_t slots, all_slots;  /* its share of svc; 0/0 without a service */
 	enum why_path path;
 	bool allow;
 	enum weft_reason reason; /* WEFT_REASON_NONE when allowed */
-	bool judged;		 /* policies were asked; else they do not matter here */
-	bool at_syn;		 /* denied, and already by the kernel of the destination's node */
-	bool dst_absent;	 /* its node is the asked one, and it is not enrolled there */
+	bool judged;   /* policies were asked; else they do not matter here */
+	bool at_syn;   /* denied, and already by the kernel of the destination's node */
+	bool dst_absent;  /* its node is the asked one, and it is not enrolled there */
 	struct rbac_result verdict;
 	struct why_policy *policies; /* those that apply */
 	size_t n_policies, n_applied; /* kept, and all */
-	size_t n_allows;	      /* of all, the Allow ones that count */
+	size_t n_allows;       /* of all, the Allow ones that count */
 	struct why_cache cache;
 	bool cache_wrong; /* the kernel holds another verdict than the evaluator gives: a bug */
 };
@@ -135,7 +137,7 @@ struct why_story {
 	size_t n_allowed, n_denied; /* of all; routes without an endpoint only if all are so */
 	enum why_verdict verdict;
 	enum weft_reason reason; /* of the first that is denied */
-	bool cache_wrong;	 /* of any of all ways */
+	bool cache_wrong;  /* of any of all ways */
 };
 
 /*
@@ -150,11 +152,10 @@ void why_free(struct why_story **story);
 /* Inside of the room: the two ends, without a word about the way between them. */
 int why_find_source(const struct snap *s, const struct why_env *env, const char *from,
 		    struct errbuf *err, struct why_source *ret);
-int why_find_dest(const struct snap *s, const struct why_source *src, const char *to,
-		  uint16_t port, struct errbuf *err, struct why_dest *ret);
+int why_find_dest(const struct snap *s, const struct why_source *src, const char *to, uint16_t port,
+		  struct errbuf *err, struct why_dest *ret);
 /* Of an address of w: as its own daemon says if that is asked, else as the protocol says. */
-bool why_is_enrolled(const struct why_env *env, const struct workload *w,
-		     const struct weft_addr *a);
+bool why_is_enrolled(const struct why_env *env, const struct workload *w, const struct weft_addr *a);
 
 /* The route to tell about first: one that decided the verdict; NULL when there is none. */
 const struct why_route *why_decisive(const struct why_story *story);
