@@ -5,6 +5,7 @@
  * Ethernet header. What a kernel lacks is skipped; make selftest-vm finds kernels that have it.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
@@ -169,9 +170,24 @@ static void a_netkit_pair_without_ethernet_is_guarded(void **state)
 	sh("ip link del nkh");
 }
 
+/* As when a pod's namespace vanishes in the middle of its enrolment. */
+static void a_device_that_is_gone_leaves_no_entry(void **state)
+{
+	struct stage *s = *state;
+	const struct weft_veth v = { .v4 = addr("10.8.0.1"), .v6 = addr("fd08::1") };
+	const uint32_t gone = 999999;
+	struct weft_veth left;
+
+	assert_true(kern_guard_attach(&s->k, gone, &v) < 0);
+	assert_int_equal(bpf_map__lookup_elem(s->e->skel->maps.weft_veths, &gone, sizeof(gone),
+					      &left, sizeof(left), 0),
+			 -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest all[] = {
+		cmocka_unit_test(a_device_that_is_gone_leaves_no_entry),
 		cmocka_unit_test(the_guard_comes_before_a_program_that_was_there_first),
 		cmocka_unit_test(two_programs_share_a_device_through_the_dispatcher),
 		cmocka_unit_test(a_netkit_pair_without_ethernet_is_guarded),

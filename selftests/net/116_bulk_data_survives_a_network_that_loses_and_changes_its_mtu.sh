@@ -98,7 +98,7 @@ if [[ ! $note ]]; then
 		tried=$((tried + 2))
 	done
 	said=$(ip netns exec "$LAB-node1" tc -s qdisc show dev eth0 | awk '/Sent/ { print $4; exit }')
-	note="; $said packets of node1 took 100 ms"
+	note="; $said packets of node1 went through netem"
 fi
 wait_for 10 no_connections node1
 wait_for 10 no_connections node2

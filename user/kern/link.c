@@ -185,9 +185,19 @@ int kern_guard_set(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
 
 int kern_guard_attach(struct kern *k, uint32_t ifindex, const struct weft_veth *v)
 {
+	const struct bpf_map *map = k->skel->maps.weft_veths;
+	struct weft_veth before;
+	bool known = bpf_map__lookup_elem(map, &ifindex, sizeof(ifindex), &before, sizeof(before),
+					  0) == 0;
 	int r = kern_guard_set(k, ifindex, v);
 
-	return r < 0 ? r : kern_ingress_ensure(k, k->skel->progs.weft_guard, "guard", ifindex);
+	if (r < 0)
+		return r;
+	r = kern_ingress_ensure(k, k->skel->progs.weft_guard, "guard", ifindex);
+	/* The device may be gone by now. A guard of before keeps its entry, and stays closed. */
+	if (r < 0 && !known)
+		bpf_map__delete_elem(map, &ifindex, sizeof(ifindex), 0);
+	return r;
 }
 
 void kern_guard_detach(struct kern *k, uint32_t ifindex)
