@@ -4,11 +4,13 @@
 # by another CONNECT with the waypoint's own certificate). On top of lib.sh and peers.sh.
 #
 #   waypoint_start POD SA AUTHORITY=POD-IP:PORT...   in that pod (not enrolled); ends with the script
+#   waypoint_pass=1                set before: the gateway of a network instead, which passes on what is in
+#                                  the CONNECT as it is to IP:PORT
 #   waypoint_saw TEXT...           one line of its log has all of these
 #   waypoint_lines                 how many requests it has had; waypoint_had N: that many?
 #   waypoint_issue FILE URI NODE   FILE.pem and FILE.key by the intermediate of that node
 #
-# What it writes for each request: authority=... peer=... source=... baggage=... forwarded=...
+# What it writes for each request: authority=... peer=... source=... baggage=... forwarded=... network=...
 
 ENVOY=$BUILD/bench/envoy/bin/envoy
 # shellcheck disable=SC2154 # of peers.sh
@@ -63,6 +65,7 @@ waypoint_route() { # NUMBER AUTHORITY
 
 # The tunnel that goes on from here.
 waypoint_onward() { # NUMBER POD-IP:PORT
+	[[ ! ${waypoint_pass:-} ]] || return 0
 	cat <<-END
 	  - name: onward$1
 	    internal_listener: {}
@@ -78,6 +81,16 @@ waypoint_onward() { # NUMBER POD-IP:PORT
 }
 
 waypoint_clusters() { # NUMBER POD-IP:PORT
+	[[ ! ${waypoint_pass:-} ]] || cat <<-END
+	  - name: main$1
+	    connect_timeout: 5s
+	    load_assignment:
+	      cluster_name: main$1
+	      endpoints:
+	      - lb_endpoints:
+	        - endpoint: {address: {socket_address: {address: "$(host_of "$2")", port_value: ${2##*:}}}}
+	END
+	[[ ! ${waypoint_pass:-} ]] || return 0
 	cat <<-END
 	  - name: main$1
 	    connect_timeout: 5s
@@ -146,7 +159,7 @@ waypoint_config() { # AUTHORITY=POD-IP:PORT...
 	              path: $waypoint_log
 	              log_format:
 	                text_format_source:
-	                  inline_string: "authority=%REQ(:AUTHORITY)% peer=%DOWNSTREAM_PEER_URI_SAN% source=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% baggage=%REQ(BAGGAGE)% forwarded=%REQ(FORWARDED)% status=%RESPONSE_CODE% type=%ACCESS_LOG_TYPE% \n"
+	                  inline_string: "authority=%REQ(:AUTHORITY)% peer=%DOWNSTREAM_PEER_URI_SAN% source=%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% baggage=%REQ(BAGGAGE)% forwarded=%REQ(FORWARDED)% network=%REQ(X-FORWARDED-NETWORK)% status=%RESPONSE_CODE% type=%ACCESS_LOG_TYPE% \n"
 	          route_config:
 	            virtual_hosts:
 	$(i=0; for pair in "$@"; do waypoint_route $((++i)) "${pair%%=*}"; done)

@@ -41,7 +41,7 @@ static void assert_rows(json_t *got, const char *want)
 }
 
 static struct workload_service member = { .key = (char *)"demo/shop.demo" };
-static struct workload_group group;
+static struct workload_group group = { .gateway = (char *)"net1/203.0.113.9" };
 static char *policy_names[] = { (char *)"demo/only-client" };
 
 static struct workload make_workload(struct weft_addr *addrs)
@@ -49,13 +49,24 @@ static struct workload make_workload(struct weft_addr *addrs)
 	addrs[0] = addr("10.1.1.2");
 	addrs[1] = addr("fd00::2");
 	return (struct workload){
-		.id = 7, .uid = (char *)"u1", .ns = (char *)"demo", .name = (char *)"server-0",
-		.node = (char *)"n1", .waypoint = (char *)"", .group = &group,
+		.id = 7,
+		.uid = (char *)"u1",
+		.ns = (char *)"demo",
+		.name = (char *)"server-0",
+		.node = (char *)"n1",
+		.waypoint = (char *)"",
+		.network = (char *)"net1",
+		.group = &group,
 		.identity = (char *)"spiffe://cluster.local/ns/demo/sa/server",
-		.addrs = addrs, .n_addrs = 2, .protocol = TUNNEL_HBONE,
-		.status = WORKLOAD_UNHEALTHY, .capacity = 3,
-		.services = &member, .n_services = 1,
-		.policies = policy_names, .n_policies = 1,
+		.addrs = addrs,
+		.n_addrs = 2,
+		.protocol = TUNNEL_HBONE,
+		.status = WORKLOAD_UNHEALTHY,
+		.capacity = 3,
+		.services = &member,
+		.n_services = 1,
+		.policies = policy_names,
+		.n_policies = 1,
 	};
 }
 
@@ -66,13 +77,14 @@ static void a_workload_row_has_all_that_the_contract_lists(void **state)
 	struct snap s = { .workload = list, .n_workloads = 1 };
 
 	(void)state;
-	assert_rows(view_workloads(&s),
-		    "[{\"uid\": \"u1\", \"namespace\": \"demo\", \"name\": \"server-0\","
-		    "\"ips\": [\"10.1.1.2\", \"fd00::2\"], \"node\": \"n1\","
-		    "\"identity\": \"spiffe://cluster.local/ns/demo/sa/server\","
-		    "\"protocol\": \"HBONE\", \"status\": \"Unhealthy\","
-		    "\"services\": [\"demo/shop.demo\"], \"policies\": [\"demo/only-client\"],"
-		    "\"waypoint\": \"\", \"id\": 7}]");
+	assert_rows(
+		view_workloads(&s),
+		"[{\"uid\": \"u1\", \"namespace\": \"demo\", \"name\": \"server-0\","
+		"\"ips\": [\"10.1.1.2\", \"fd00::2\"], \"node\": \"n1\","
+		"\"identity\": \"spiffe://cluster.local/ns/demo/sa/server\","
+		"\"protocol\": \"HBONE\", \"status\": \"Unhealthy\","
+		"\"services\": [\"demo/shop.demo\"], \"policies\": [\"demo/only-client\"],"
+		"\"waypoint\": \"\", \"network\": \"net1\", \"gateway\": \"net1/203.0.113.9\", \"id\": 7}]");
 }
 
 static void a_service_row_has_ports_and_endpoints(void **state)
@@ -82,8 +94,14 @@ static void a_service_row_has_ports_and_endpoints(void **state)
 	struct endpoint e = { .w = &w };
 	struct service_port port = { .port = 80, .target_port = 8080, .id = 5 };
 	struct service svc = {
-		.ns = (char *)"demo", .hostname = (char *)"shop.demo", .vips = &vip, .n_vips = 1,
-		.ports = &port, .n_ports = 1, .endpoints = &e, .n_endpoints = 1,
+		.ns = (char *)"demo",
+		.hostname = (char *)"shop.demo",
+		.vips = &vip,
+		.n_vips = 1,
+		.ports = &port,
+		.n_ports = 1,
+		.endpoints = &e,
+		.n_endpoints = 1,
 	};
 	struct service *list[] = { &svc };
 	struct snap s = { .service = list, .n_services = 1 };
@@ -102,10 +120,17 @@ static void a_policy_row_says_scope_and_action_in_words(void **state)
 	char *warnings[] = { (char *)"not carried out" };
 	struct policy p[] = {
 		{ .ns = (char *)"demo", .name = (char *)"a", .scope = SCOPE_WORKLOAD, .n_rules = 2 },
-		{ .ns = (char *)"", .name = (char *)"b", .scope = SCOPE_GLOBAL,
-		  .action = ACTION_DENY, .dry_run = true },
-		{ .ns = (char *)"c", .name = (char *)"c", .scope = SCOPE_NAMESPACE,
-		  .action = ACTION_NONE, .warnings = warnings, .n_warnings = 1 },
+		{ .ns = (char *)"",
+		  .name = (char *)"b",
+		  .scope = SCOPE_GLOBAL,
+		  .action = ACTION_DENY,
+		  .dry_run = true },
+		{ .ns = (char *)"c",
+		  .name = (char *)"c",
+		  .scope = SCOPE_NAMESPACE,
+		  .action = ACTION_NONE,
+		  .warnings = warnings,
+		  .n_warnings = 1 },
 	};
 	struct policy *list[] = { &p[0], &p[1], &p[2] };
 	struct snap s = { .policy = list, .n_policies = 3 };

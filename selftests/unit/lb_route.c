@@ -159,7 +159,7 @@ static const struct {
 	{ "client", "10.96.3.7:80", NULL, ROUTE_REFUSED, NULL, "is in another network", "to-far-pod" },
 	/* its address may be anybody's here */
 	{ "client", "10.0.0.15:80", NULL, ROUTE_REFUSED, NULL,
-	  "is in network net2, and gateways between networks are not used", NULL },
+	  "is in network net2, whose gateway takes in what goes to services only", NULL },
 	/* ranges: the longest, the first of equals; who has an address of his own is not of one */
 	{ "client", "192.0.2.1:80", NULL, ROUTE_WAYPOINT, "wp", "10.0.0.10:15008", "wide" },
 	{ "client", "192.0.2.129:80", NULL, ROUTE_ENDPOINT, NULL, "192.0.2.129:80", "narrow" },
@@ -208,11 +208,11 @@ static void the_kernel_sends_to_the_relay_what_has_a_waypoint(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(with); i++) {
 		a = make_addr(with[i]);
-		assert_true(route_needs_relay(m->snap, &a));
+		assert_true(route_needs_relay(m->snap, "", &a));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(without); i++) {
 		a = make_addr(without[i]);
-		assert_false(route_needs_relay(m->snap, &a));
+		assert_false(route_needs_relay(m->snap, "", &a));
 	}
 }
 
@@ -314,7 +314,7 @@ static bool is_relayed(const struct snap *s, const char *vip)
 {
 	const struct weft_addr a = make_addr(vip);
 
-	return route_needs_relay(s, &a) && route_depends_on_client(s, &a);
+	return route_needs_relay(s, "", &a) && route_depends_on_client(s, &a);
 }
 
 /* Of several with one VIP, or with ranges one in the other: that of the client's namespace. */
@@ -403,7 +403,7 @@ static void endpoints_without_addresses_are_for_the_relay(void **state)
 	assert_true(r.by_name && ip_is_any(&r.to.addr));
 	assert_int_equal(r.to.port, 443);
 	assert_string_equal(r.dst->hostname, "api.example");
-	assert_true(route_needs_relay(m.snap, &m.snap->service[0]->vips[0]));
+	assert_true(route_needs_relay(m.snap, "", &m.snap->service[0]->vips[0]));
 	assert_int_equal(lb_slots(m.snap->service[0], &(struct lb_from){ 0 }, 80, true, &slots), 0);
 	/* A waypoint is not looked for in the DNS. */
 	find(m.snap, "client", "10.96.0.3:80", NULL, &err, &r);
@@ -413,9 +413,71 @@ static void endpoints_without_addresses_are_for_the_relay(void **state)
 	model_free(&m.model);
 }
 
+/* What istiod tells: workloads without addresses, and one of a uid of its own that is the gateway. */
+static void endpoints_of_other_networks_are_behind_their_gateways(void **state)
+{
+	/* clang-format off */
+#define FAR(name, gateway, services) \
+	"- {name: " name ", namespace: a, network: net2, protocol: HBONE, " \
+	"networkGateway: " gateway ", services: {" services "}}\n"
+	static const char text[] =
+		"workloads:\n" POD("client", "10.0.0.1", "") POD("near", "10.0.0.2", ", services: {a/both.svc: {}}")
+		FAR("far", "{destination: net2/203.0.113.9, hboneMtlsPort: 15009}", "a/far.svc: {}, a/unnamed.svc: {}, a/both.svc: {}")
+		FAR("lost", "net2/203.0.113.7", "a/lost.svc: {}")
+		"- {name: cut, namespace: a, network: net2, services: {a/cut.svc: {}}}\n"
+		"- {uid: NetworkGateway/net2/203.0.113.9/15009, name: gw, namespace: a, network: net2, protocol: HBONE}\n"
+		"services:\n"
+		SVC("far", "10.96.0.1", ", ports: {80: 8080}, subjectAltNames: [spiffe://cluster.local/ns/a/sa/far]")
+		SVC("unnamed", "10.96.0.2", ", ports: {80: 8080}")
+		SVC("lost", "10.96.0.3", ", ports: {80: 8080}, subjectAltNames: [spiffe://cluster.local/ns/a/sa/far]")
+		SVC("cut", "10.96.0.4", ", ports: {80: 8080}, subjectAltNames: [spiffe://cluster.local/ns/a/sa/far]")
+		SVC("both", "10.96.0.5", ", ports: {80: 8080}, subjectAltNames: [spiffe://cluster.local/ns/a/sa/far],"
+			" loadBalancer: {routingPreferences: [Network], mode: Failover}");
+#undef FAR
+	/* clang-format on */
+	struct model_input in = { 0 };
+	struct weft_addr vip = make_addr("10.96.0.1"), gw = make_addr("203.0.113.9");
+	struct lb_choice *slots = NULL;
+	struct errbuf err = { 0 };
+	struct mesh m = { 0 };
+	struct route r;
+
+	(void)state;
+	assert_int_equal(model_new(&m.model), 0);
+	assert_int_equal(feed_file_decode(str_of(text), "mesh.yaml", &err, &in), 0);
+	assert_int_equal(model_build(m.model, &in, &err, &m.snap), 0);
+	find(m.snap, "client", "10.96.0.1:80", NULL, &err, &r);
+	assert_int_equal(r.kind, ROUTE_GATEWAY);
+	assert_string_equal(r.dst->name, "far");
+	assert_string_equal(r.gateway->name, "gw");
+	assert_true(r.to.port == 15009 && ip_eq(&r.to.addr, &gw));
+	find(m.snap, "client", "10.96.0.2:80", NULL, &err, &r);
+	assert_int_equal(r.reason, WEFT_REASON_BAD_DESTINATION);
+	find(m.snap, "client", "10.96.0.3:80", NULL, &err, &r);
+	assert_int_equal(r.reason, WEFT_REASON_NO_ENDPOINT);
+	assert_non_null(strstr(err.text, "gateway net2/203.0.113.7"));
+	find(m.snap, "client", "10.96.0.4:80", NULL, &err, &r);
+	assert_int_equal(r.reason, WEFT_REASON_NO_ENDPOINT);
+	for (int i = 0; i < 20; i++) {
+		find(m.snap, "client", "10.96.0.5:80", NULL, &err, &r);
+		assert_string_equal(r.dst->name, "near");
+	}
+	/* The kernel has no slot for it, and asks the relay, but not in that network itself. */
+	assert_int_equal(lb_slots(m.snap->service[0], &(struct lb_from){ .network = "net1" }, 80,
+				  true, &slots),
+			 0);
+	free(slots);
+	assert_true(route_needs_relay(m.snap, "net1", &vip));
+	assert_false(route_needs_relay(m.snap, "net2", &vip));
+	assert_false(route_needs_relay(m.snap, "", &vip));
+	snap_free(&m.snap);
+	model_free(&m.model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endpoints_of_other_networks_are_behind_their_gateways),
 		cmocka_unit_test(what_has_a_waypoint_is_reached_through_it_or_not_at_all),
 		cmocka_unit_test(the_kernel_sends_to_the_relay_what_has_a_waypoint),
 		cmocka_unit_test(reasons_tell_a_missing_waypoint_from_a_missing_endpoint),

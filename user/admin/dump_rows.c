@@ -86,6 +86,7 @@ json_t *dump_workload(const struct workload *w)
 	int r = row_set_addrs(row, "workloadIps", w->addrs, w->n_addrs);
 
 	r |= set_gateway(row, "waypoint", w->waypoint, w->network);
+	r |= set_gateway(row, "networkGateway", w->group->gateway, w->network);
 	r |= row_set_text(row, "protocol", w->protocol == TUNNEL_HBONE ? "HBONE" : "TCP");
 	r |= row_set_text(row, "networkMode", w->host_network ? "HostNetwork" : "Standard");
 	r |= row_set_text(row, "uid", w->uid);

@@ -90,6 +90,8 @@ static int workload_add(json_t *list, const struct workload *w)
 	r |= json_object_set_new_nocheck(row, "services", services);
 	r |= set_texts(row, "policies", w->policies, w->n_policies);
 	r |= row_set_text(row, "waypoint", w->waypoint);
+	r |= row_set_text(row, "network", w->network);
+	r |= row_set_text(row, "gateway", w->group->gateway);
 	r |= row_set_u64(row, "id", w->id);
 	return row_add(list, row, r);
 }

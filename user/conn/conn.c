@@ -184,9 +184,21 @@ static void report_metrics(struct conn *c)
 		atomic_fetch_add_explicit(&s->failed, 1, memory_order_relaxed);
 }
 
+void conn_authority(const struct conn *c, char *buf, size_t cap)
+{
+	char text[IP_TEXT_MAX];
+
+	if (c->gateway) {
+		snprintf(buf, cap, "%s:%u", c->service->hostname, c->dialled.port);
+		return;
+	}
+	ip_format_ep(text, c->waypoint || c->inbound ? &c->dialled : &c->chosen);
+	snprintf(buf, cap, "%s", text);
+}
+
 static void report_access(struct conn *c)
 {
-	char authority[IP_TEXT_MAX];
+	char authority[CONN_AUTHORITY_MAX];
 	const char *own = c->inbound ? (c->dst ? c->dst->identity : c->local->identity)
 				     : c->local->identity;
 	bool mtls = c->path == WEFT_PATH_HBONE && c->peer_identity;
@@ -203,9 +215,9 @@ static void report_access(struct conn *c)
 	};
 
 	if (c->path == WEFT_PATH_HBONE) {
-		ip_format_ep(authority, c->waypoint || c->inbound ? &c->dialled : &c->chosen);
+		conn_authority(c, authority, sizeof(authority));
 		r.hbone_addr = authority;
-		if (!c->waypoint)
+		if (!c->waypoint && !c->gateway)
 			r.dst.port = WEFT_PORT_HBONE;
 	}
 	r.dry_run = conn_dry_run(c, &dry) ? &dry : NULL;
@@ -230,8 +242,10 @@ void conn_free(void *arg)
 	task_cancel(&c->free_later);
 	workload_put(&c->src);
 	workload_put(&c->dst);
+	workload_put(&c->gateway);
 	service_put(&c->service);
 	service_put(&c->sans_of);
+	service_put(&c->gateway_sans_of);
 	conn_local_put(&c->local);
 	free(c->head);
 	free(c->peer_identity);

@@ -156,9 +156,11 @@ struct conn {
 	int fd2; /* plaintext: the other side, inbound the client */
 	uint64_t id, started_ns, ended_ns;
 	struct conn_local *local;
-	/* chosen: endpoint, local application, or the waypoint and its HBONE port */
+	/* chosen: endpoint, local application, or the waypoint or gateway and its HBONE port */
 	struct weft_ep client, dialled, chosen;
 	struct workload *src, *dst;
+	struct workload *gateway; /* outbound: of dst's network, to which chosen leads; NULL */
+	struct service *gateway_sans_of; /* what sans_of is, for the gateway */
 	struct service *service;
 	struct service *sans_of; /* outbound: whose SANs the peer may prove; NULL */
 	struct tcp_series *series;
@@ -191,6 +193,9 @@ void conn_set_policy(struct conn *c, const char *policy, int rule);
 /* Ends c now (from a callback). */
 void conn_end(struct conn *c, enum weft_reason why, const char *detail);
 void conn_free(void *conn);
+/* What its CONNECT names: the destination, what was dialled (waypoint), or service and port. */
+#define CONN_AUTHORITY_MAX 270
+void conn_authority(const struct conn *c, char *buf, size_t cap);
 const char *conn_action(const struct conn *c); /* name of the stage under way */
 uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspective */
 uint64_t conn_bytes_received(const struct conn *c);

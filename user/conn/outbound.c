@@ -9,9 +9,10 @@
  *   route      to the endpoint that the kernel chose, or to a waypoint of what was dialled
  *   resolve    the name of an endpoint that has no address of its own
  *   authorize  a destination on this node is decided here, and the verdict goes to the kernel;
- *              one on another node is decided over there, by its own relay, and one behind a
- *              waypoint by the waypoint
- *   tunnel     a stream to the destination, from the pool or a fresh connection
+ *              one on another node is decided over there, by its own relay, one behind a
+ *              waypoint by the waypoint, and one behind the gateway of another network there
+ *   tunnel     a stream to the destination, from the pool or a fresh connection; to another
+ *              network a tunnel in a stream to its gateway
  *   relay      bytes both ways until both sides ended; those of the application go right
  *              behind the request, the answer is not waited for
  */
@@ -41,7 +42,7 @@
 /* The texts of a CONNECT; gone once it was answered. */
 struct conn_head {
 	struct h2_headers h;
-	char authority[IP_TEXT_MAX];
+	char authority[CONN_AUTHORITY_MAX];
 	char forwarded[512];
 	char traceparent[56];
 	char baggage[HBONE_TEXT_MAX];
@@ -136,6 +137,8 @@ static enum step stage_route(struct conn *c)
 	c->chosen = r.to;
 	c->dst = workload_get(r.dst);
 	c->sans_of = service_get(r.sans_of);
+	c->gateway = workload_get(r.gateway);
+	c->gateway_sans_of = service_get(r.gateway_sans_of);
 	if (!c->dst && !may_be_nobodys(c, s, &r))
 		return conn_fail(c, WEFT_REASON_BAD_DESTINATION, "the destination left the mesh");
 	if (!c->service && c->dst && !c->waypoint)
@@ -209,7 +212,7 @@ static enum step stage_authorize(struct conn *c)
 {
 	struct rbac_result res;
 
-	if (c->waypoint || !c->dst || strcmp(c->dst->node, c->w->sh->node) != 0)
+	if (c->waypoint || c->gateway || !c->dst || strcmp(c->dst->node, c->w->sh->node) != 0)
 		return STEP_NEXT;
 	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
 		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
@@ -235,7 +238,7 @@ static int head_fill(struct conn *c, struct conn_head *h)
 	};
 	int n, m;
 
-	ip_format_ep(h->authority, c->waypoint ? &c->dialled : &c->chosen);
+	conn_authority(c, h->authority, sizeof(h->authority));
 	n = hbone_forwarded_format(h->forwarded, sizeof(h->forwarded), &c->client,
 				   c->service_id && c->service ? str_of(c->service->hostname)
 							       : (struct str){ 0 });
@@ -250,6 +253,9 @@ static int head_fill(struct conn *c, struct conn_head *h)
 		.baggage = { h->baggage, (size_t)m },
 		.traceparent = str_of(h->traceparent),
 	};
+	/* Says to the other network that the address of the peer is nobody's there. */
+	if (c->gateway)
+		h->h.forwarded_network = str_of(c->src->network);
 	return 0;
 }
 
@@ -310,24 +316,47 @@ static const struct tunnel_stream_ops stream_ops = {
 	.on_fail = on_stream_fail,
 };
 
+static void sans_take(struct tunnel_dst *dst, const struct service *svc)
+{
+	dst->peer_alts = svc ? svc->sans : NULL;
+	dst->n_peer_alts = svc ? svc->n_sans : 0;
+}
+
+/* gateway: where the gateway goes, if there is one. */
+static void tunnel_to(struct conn *c, struct tunnel_dst *dst, struct tunnel_dst *gateway)
+{
+	bool hop = c->waypoint || c->gateway;
+
+	*dst = (struct tunnel_dst){
+		.source_uri = c->local->identity,
+		.peer_uri = c->dst->identity,
+		.to = { .addr = c->chosen.addr, .port = hop ? c->chosen.port : WEFT_PORT_HBONE },
+		.netns_fd = c->local->netns_fd,
+		.mark = c->local->pass_mark,
+		.slot = c->local->slot,
+	};
+	sans_take(dst, c->sans_of);
+	if (!c->gateway)
+		return;
+	*gateway = *dst;
+	gateway->peer_uri = c->gateway->identity;
+	sans_take(gateway, c->gateway_sans_of);
+	/* Behind it only the service's names count (route_through_gateway). */
+	dst->peer_uri = c->service->sans[0];
+	sans_take(dst, c->service);
+	dst->gateway = gateway;
+}
+
 /* Opens the stream and lets bytes go right behind the request, without waiting for the
  * answer (see tunnel_stream_ops). */
 static int dial(struct conn *c)
 {
 	const struct pump_opts o = { .on_done = on_relay_done, .arg = c };
-	struct service *svc = c->sans_of;
-	const struct tunnel_dst dst = {
-		.peer_alts = svc ? svc->sans : NULL,
-		.n_peer_alts = svc ? svc->n_sans : 0,
-		.source_uri = c->local->identity,
-		.peer_uri = c->dst->identity,
-		.to = { .addr = c->chosen.addr,
-			.port = c->waypoint ? c->chosen.port : WEFT_PORT_HBONE },
-		.netns_fd = c->local->netns_fd,
-		.mark = c->local->pass_mark,
-		.slot = c->local->slot,
-	};
-	int r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
+	struct tunnel_dst dst, gateway;
+	int r;
+
+	tunnel_to(c, &dst, &gateway);
+	r = tunnel_dial(c->w->tunnel, &dst, &c->head->h, &stream_ops, c, &c->stream);
 
 	if (r < 0)
 		return r;
@@ -353,13 +382,13 @@ static enum step stage_tunnel(struct conn *c)
 {
 	int r;
 
-	if (!c->waypoint && (!c->dst || c->dst->protocol != TUNNEL_HBONE))
+	if (!c->waypoint && !c->gateway && (!c->dst || c->dst->protocol != TUNNEL_HBONE))
 		return without_tunnel(c);
 	c->path = WEFT_PATH_HBONE;
 	c->head = calloc(1, sizeof(*c->head));
 	if (!c->head || head_fill(c, c->head) < 0)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
-	c->peer_identity = str_dup(str_of(c->dst->identity));
+	c->peer_identity = str_dup(str_of(c->gateway ? c->service->sans[0] : c->dst->identity));
 	if (!c->peer_identity)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
 	r = dial(c);

@@ -414,19 +414,6 @@ int read_nested(struct decode *d, const struct at *at, const struct yaml *y, con
 	return decode_map(d, at, y, f->sub, obj);
 }
 
-int read_ignored(struct decode *d, const struct at *at, const struct yaml *y,
-		 const struct field *f, void *obj)
-{
-	char where[WHERE_MAX] = "";
-
-	(void)f;
-	(void)obj;
-	where_format(where, at);
-	text_clean(where);
-	log_warn("%s:%d: %s is not supported yet, ignoring", d->path, y->line, where);
-	return 0;
-}
-
 int read_nothing(struct decode *d, const struct at *at, const struct yaml *y,
 		 const struct field *f, void *obj)
 {

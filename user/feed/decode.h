@@ -92,9 +92,6 @@ int read_list(struct decode *d, const struct at *at, const struct yaml *y, const
 /* A map whose values go into the same object. */
 int read_nested(struct decode *d, const struct at *at, const struct yaml *y, const struct field *f,
 		void *obj);
-/* Accepted, and has no effect yet: says so in the log. */
-int read_ignored(struct decode *d, const struct at *at, const struct yaml *y,
-		 const struct field *f, void *obj);
 /* Accepted silently, because it says nothing that matters here. */
 int read_nothing(struct decode *d, const struct at *at, const struct yaml *y,
 		 const struct field *f, void *obj);

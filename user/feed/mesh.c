@@ -2,7 +2,6 @@
 /*
  * Tables of the mesh file: its root, workloads and services (policies: mesh_policy.c). Keys
  * and words are those that ztunnel reads from LOCAL_XDS_PATH; docs/mesh-file.md lists them.
- * Keys of ztunnel that mean nothing to us yet stand in the tables as read_ignored.
  */
 #include "feed/mesh.h"
 
@@ -30,7 +29,7 @@ static const struct field item_pair = { .read = read_pair };
 	.n32 = sizeof(((type *)NULL)->n_##member) == sizeof(uint32_t), \
 	.sub = &(item), .size = sizeof(*((type *)0)->member), .max = MESH_ITEMS_MAX
 
-/* ---- waypoint, for workloads and services */
+/* ---- waypoint, for workloads and services; gateway of a network */
 
 static int waypoint_text(struct decode *d, const struct at *at, const struct yaml *y, struct str *ret)
 {
@@ -187,7 +186,8 @@ static const struct field workload_fields[] = {
 	{ "network", read_text, .off = offsetof(struct workload, network) },
 	{ "clusterId", read_text, .off = offsetof(struct workload_alone, group.cluster) },
 	{ "canonicalName", read_text, .off = offsetof(struct workload_alone, group.canonical_name) },
-	{ "canonicalRevision", read_text, .off = offsetof(struct workload_alone, group.canonical_revision) },
+	{ "canonicalRevision", read_text,
+	  .off = offsetof(struct workload_alone, group.canonical_revision) },
 	{ "workloadName", read_text, .off = offsetof(struct workload_alone, group.workload_name) },
 	{ "workloadType", read_text, .off = offsetof(struct workload_alone, group.workload_type) },
 	{ "hostname", read_text, .off = offsetof(struct workload, hostname) },
@@ -202,7 +202,7 @@ static const struct field workload_fields[] = {
 	{ "services", LIST_OF(struct workload, services, item_membership), .flags = FIELD_MAP },
 	{ .key = "labels", .read = read_labels },
 	{ "waypoint", read_waypoint, .off = offsetof(struct workload, waypoint) },
-	{ .key = "networkGateway", .read = read_ignored },
+	{ "networkGateway", read_waypoint, .off = offsetof(struct workload_alone, group.gateway) },
 	{ .key = "applicationTunnel", .read = read_app_tunnel },
 	{ 0 },
 };

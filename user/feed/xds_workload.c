@@ -28,7 +28,8 @@ struct raw {
 	int protocol, type, status, network_mode;
 	bool native_tunnel;
 	uint32_t capacity;
-	struct xds_gateway waypoint;
+	struct xds_gateway waypoint, network_gateway;
+	struct str gateway; /* network_gateway as gateway_parse() reads it */
 	bool app_tunnel;
 	int app_protocol;
 	uint32_t app_port;
@@ -147,8 +148,7 @@ static const struct pb_field locality_fields[] = {
 	{ 0 },
 };
 
-/* Not read, because the model has no place for it: network_gateway 19, extensions
- * 26. */
+/* Not read, because the model has no place for it: extensions 26. */
 static const struct pb_field workload_fields[] = {
 	{ PB(1, PB_TEXT, offsetof(struct raw, name), "name") },
 	{ PB(2, PB_TEXT, offsetof(struct raw, ns), "namespace") },
@@ -167,6 +167,8 @@ static const struct pb_field workload_fields[] = {
 	{ PB(16, PB_EACH, 0, "authorization_policies"), .each = add_policy },
 	{ PB(17, PB_ENUM, offsetof(struct raw, status), "status") },
 	{ PB(18, PB_TEXT, offsetof(struct raw, cluster), "cluster_id") },
+	{ PB(19, PB_SUB, offsetof(struct raw, network_gateway), "network_gateway"),
+	  .sub = xds_gateway_fields },
 	{ PB(20, PB_TEXT, offsetof(struct raw, uid), "uid") },
 	{ PB(21, PB_TEXT, offsetof(struct raw, hostname), "hostname") },
 	{ PB(22, PB_EACH, 0, "services"), .each = add_membership },
@@ -200,6 +202,7 @@ static const struct {
 	BOTH(region),
 	BOTH(zone),
 	BOTH(subzone),
+	BOTH(gateway),
 #undef BOTH
 };
 
@@ -444,14 +447,19 @@ int xds_decode_workload(struct xds_decoder *d, struct str bytes, struct errbuf *
 	struct pb_decode pd = { .err = err, .arg = d };
 	cleanup_with(workload_put) struct workload *w = NULL;
 	struct raw raw = { .capacity = 1 };
+	_free_ char *gateway = NULL;
 	int r;
 
 	d->addrs.n = d->texts.n = d->memberships.n = d->ports.n = 0;
 	r = pb_decode(&pd, bytes, workload_fields, &raw);
 	if (r == 0)
 		r = check(&raw, err);
+	if (r == 0)
+		r = xds_gateway_text(&raw.network_gateway, err, &gateway);
 	if (r < 0)
 		return r;
+	if (gateway)
+		raw.gateway = str_of(gateway);
 	text_default(&raw.trust_domain, DEFAULT_TRUST_DOMAIN);
 	text_default(&raw.service_account, DEFAULT_SERVICE_ACCOUNT);
 	text_default(&raw.cluster, DEFAULT_CLUSTER);

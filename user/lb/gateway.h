@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * From the text of a waypoint (model/gateway.h) to the pod that HBONE goes to, and back: is this
- * workload one of those that the text means? Pure: any thread that may read the snapshot.
+ * From the text of a waypoint or of the gateway of a network (model/gateway.h) to the pod that HBONE
+ * goes to, and back: is this workload one of those that the text means? Pure: any thread that may read the snapshot.
  */
 #include "base/errbuf.h"
 #include "lb/pick.h"
@@ -20,5 +20,9 @@ struct gateway_hop {
  */
 int gateway_pick(const struct snap *s, const char *text, const struct lb_from *from, bool v4,
 		 struct errbuf *err, struct gateway_hop *ret);
+/* The same for the gateway of the network that w is in (w->group->gateway); its own network does not
+ * count, because it is there to be reached from others. -EPROTONOSUPPORT: it takes no tunnel. */
+int gateway_pick_network(const struct snap *s, const struct workload *w, const struct lb_from *from,
+			 bool v4, struct errbuf *err, struct gateway_hop *ret);
 /* False also for a text that means nobody. Health does not matter. */
 bool gateway_is(const struct snap *s, const char *text, const struct workload *w);

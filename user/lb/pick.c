@@ -74,11 +74,9 @@ static const struct weft_addr *address_of(const struct request *q, const struct 
 }
 
 /* Another network is out of reach without a gateway; its addresses may even be ours too. */
-static bool same_network(const struct lb_from *from, const struct workload *w)
+bool lb_is_away(const char *network, const struct workload *w)
 {
-	const char *mine = from->network ? from->network : "";
-
-	return !mine[0] || !w->network[0] || strcmp(mine, w->network) == 0;
+	return network && network[0] && w->network[0] && strcmp(network, w->network) != 0;
 }
 
 static bool scope_equal(enum lb_scope scope, const struct lb_from *from, const struct workload *w)
@@ -141,24 +139,29 @@ static int rank_of(const struct request *q, const struct workload *w)
 static enum lb_state candidate_of(const struct request *q, const struct endpoint *e, int *ret_rank,
 				  struct lb_choice *ret)
 {
-	static const struct weft_addr by_name;
-	const struct weft_addr *addr = workload_is_name(e->w) ? &by_name : address_of(q, e->w);
+	static const struct weft_addr none;
+	bool away = lb_is_away(q->from->network, e->w);
+	bool by_gateway = away && e->w->group->gateway[0] && !q->from->near;
+	const struct weft_addr *addr = by_gateway || workload_is_name(e->w) ? &none
+									    : address_of(q, e->w);
 	uint16_t port = target_port(q, e);
 	int rank;
 
+	if (away && !by_gateway)
+		return LB_OTHER_NETWORK;
 	if (!addr)
 		return LB_NO_ADDRESS;
 	if (!port)
 		return LB_NO_PORT;
 	if (e->w->capacity == 0)
 		return LB_NO_WEIGHT;
-	if (!same_network(q->from, e->w))
-		return LB_OTHER_NETWORK;
 	rank = rank_of(q, e->w);
 	if (rank < 0)
 		return LB_NOT_PREFERRED;
 	*ret_rank = rank;
-	*ret = (struct lb_choice){ .w = e->w, .ep = { .addr = *addr, .port = port } };
+	*ret = (struct lb_choice){ .w = e->w,
+				   .ep = { .addr = *addr, .port = port },
+				   .away = by_gateway };
 	return LB_CHOSEN;
 }
 
@@ -278,14 +281,19 @@ int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port
 
 void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret)
 {
-	*ret = (struct lb_from){ "", "", "", node, "", "" };
+	*ret = (struct lb_from){ "", "", "", node, "", "", false };
 	for (size_t i = 0; i < s->n_workloads; i++) {
 		const struct workload *w = s->workload[i];
 
 		if (strcmp(w->node, node) != 0)
 			continue;
-		*ret = (struct lb_from){ w->group->region, w->group->zone, w->group->subzone, w->node, w->group->cluster,
-					 w->network };
+		*ret = (struct lb_from){ w->group->region,
+					 w->group->zone,
+					 w->group->subzone,
+					 w->node,
+					 w->group->cluster,
+					 w->network,
+					 false };
 		return;
 	}
 }

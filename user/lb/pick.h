@@ -10,22 +10,25 @@
 
 struct lb_from { /* where the client stands; strings may be "" */
 	const char *region, *zone, *subzone, *node, *cluster, *network;
+	bool near; /* what is behind the gateway of another network does not count */
 };
 
 #define LB_SLOTS_MAX 1024
 
 struct lb_choice {
 	struct workload *w; /* not referenced */
-	struct weft_ep ep; /* with the address ::, if w is known by its hostname only */
+	struct weft_ep ep; /* with the address ::, if w is known by its hostname only, or away */
+	bool away; /* in another network, behind the gateway of w's group */
 };
 
 /* Endpoints must have an address of the family of vip, or none at all but a hostname, and a target
- * port for port.
- * Another network than from's is left out when both are known (there is no gateway support).
+ * port for port. In another network than from's (both are known) they need a gateway, and no address.
  * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint; -EOPNOTSUPP: the service
  * is LB_PASSTHROUGH, traffic goes where it was sent. */
 int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	    struct lb_choice *ret);
+/* Is w in a known other network than this one (NULL or "": unknown, then nobody is)? */
+bool lb_is_away(const char *network, const struct workload *w);
 /* Where w, as an endpoint of svc, is reached for the service's port: its own mapping of it, or the
  * service's. 0: w is no endpoint of it, or there is no such port. Health does not matter. */
 uint16_t lb_target_port(const struct service *svc, const struct workload *w, uint16_t port);
@@ -37,11 +40,11 @@ int lb_slots(const struct service *svc, const struct lb_from *from, uint16_t por
 
 /* What became of an endpoint in a choice, for people. */
 enum lb_state {
-	LB_CHOSEN,	  /* has its share of the slots */
-	LB_NO_ADDRESS,	  /* of the family that was dialled, or the service refuses the family */
-	LB_NO_PORT,	  /* neither it nor the service says a target port */
-	LB_NO_WEIGHT,	  /* capacity 0 */
-	LB_OTHER_NETWORK, /* out of reach without a gateway */
+	LB_CHOSEN, /* has its share of the slots */
+	LB_NO_ADDRESS, /* of the family that was dialled, or the service refuses the family */
+	LB_NO_PORT, /* neither it nor the service says a target port */
+	LB_NO_WEIGHT, /* capacity 0 */
+	LB_OTHER_NETWORK, /* and there is no gateway to it */
 	LB_NOT_PREFERRED, /* others agree in more of the routing preferences, or it not in all */
 };
 

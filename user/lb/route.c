@@ -82,14 +82,17 @@ static bool is_waypoint_of(const struct snap *s, const struct target *t, const s
 	return t->w && t->w->waypoint[0] && gateway_is(s, t->w->waypoint, w);
 }
 
-static bool service_needs_relay(const struct service *svc)
+static bool leads_away(const struct service *svc, const char *network)
 {
-	return svc && (service_has_waypoint(svc) || svc->has_names);
+	for (size_t i = 0; svc->has_gateways && i < svc->n_endpoints; i++)
+		if (svc->endpoints[i].w->group->gateway[0] && lb_is_away(network, svc->endpoints[i].w))
+			return true;
+	return false;
 }
 
-bool route_needs_relay_of(const struct service *svc, const struct workload *w)
+static bool service_needs_relay(const struct service *svc, const char *network)
 {
-	return svc ? service_needs_relay(svc) : w && w->waypoint[0];
+	return svc && (service_has_waypoint(svc) || svc->has_names || leads_away(svc, network));
 }
 
 bool route_depends_on_client(const struct snap *s, const struct weft_addr *vip)
@@ -99,14 +102,24 @@ bool route_depends_on_client(const struct snap *s, const struct weft_addr *vip)
 	return svc && (svc->ns_only || snap_service_by_vip_nth(s, vip, 1));
 }
 
-bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled)
+bool route_has_waypoint(const struct service *svc, const struct workload *w)
+{
+	return svc ? service_has_waypoint(svc) : w && w->waypoint[0];
+}
+
+bool route_needs_relay_of(const struct service *svc, const char *network, const struct workload *w)
+{
+	return svc ? service_needs_relay(svc, network) : w && w->waypoint[0];
+}
+
+bool route_needs_relay(const struct snap *s, const char *network, const struct weft_addr *dialled)
 {
 	const struct workload *w = snap_workload_by_addr(s, dialled);
 	const struct service *svc = snap_service_by_vip(s, dialled);
 
 	if (!w && !svc)
 		svc = snap_service_by_range(s, dialled);
-	return (w && w->waypoint[0]) || service_needs_relay(svc) ||
+	return (w && w->waypoint[0]) || service_needs_relay(svc, network) ||
 	       route_depends_on_client(s, dialled);
 }
 
@@ -166,7 +179,39 @@ static void through_waypoint(const struct snap *s, const char *text, const struc
 
 bool route_is_elsewhere(const struct workload *src, const struct workload *dst)
 {
-	return src->network[0] && dst->network[0] && strcmp(src->network, dst->network) != 0;
+	return lb_is_away(src->network, dst);
+}
+
+static void refuse(struct route *ret, enum weft_reason why)
+{
+	ret->kind = ROUTE_REFUSED;
+	ret->reason = why;
+}
+
+/* Nobody but the service's SANs says who may answer over there: the workload that istiod shows for
+ * another network need not be one that runs. */
+void route_through_gateway(const struct snap *s, const struct service *svc, struct workload *dst,
+			   const struct lb_from *from, const struct weft_ep *dialled,
+			   struct errbuf *err, struct route *ret)
+{
+	struct gateway_hop hop;
+
+	ret->dst = dst;
+	if (!svc->n_sans) {
+		errbuf_set(err, -EKEYREJECTED,
+			   "service %s has no subjectAltNames, so nobody in network %s can prove to be it",
+			   svc->key, dst->network);
+		refuse(ret, WEFT_REASON_BAD_DESTINATION);
+		return;
+	}
+	if (gateway_pick_network(s, dst, from, ip_is_v4(&dialled->addr), err, &hop) < 0) {
+		refuse(ret, WEFT_REASON_NO_ENDPOINT);
+		return;
+	}
+	ret->kind = ROUTE_GATEWAY;
+	ret->to = hop.ep;
+	ret->gateway = hop.w;
+	ret->gateway_sans_of = hop.svc;
 }
 
 static void to_endpoint(const struct snap *s, const struct workload *src, const struct target *t,
@@ -182,6 +227,10 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	/* Of a range without a waypoint all is reached as it is, as the kernel does it. */
 	if (!chosen && t->svc && (!t->by_range || service_has_waypoint(t->svc)))
 		r = lb_pick(t->svc, from, dialled->port, ip_is_v4(&dialled->addr), &c);
+	if (r == 0 && c.away) {
+		route_through_gateway(s, t->svc, c.w, from, dialled, err, ret);
+		return;
+	}
 	if (r == 0) {
 		ret->to = c.ep;
 		ret->dst = c.w;
@@ -189,8 +238,7 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 		return;
 	}
 	if (r != -EOPNOTSUPP) {
-		ret->kind = ROUTE_REFUSED;
-		ret->reason = WEFT_REASON_NO_ENDPOINT;
+		refuse(ret, WEFT_REASON_NO_ENDPOINT);
 		errbuf_set(err, r, "service %s has no %s %u", t->svc->key,
 			   r == -ESRCH ? "port" : "endpoint for port", dialled->port);
 		return;
@@ -198,18 +246,22 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	ret->dst = snap_workload_by_addr(s, &ret->to.addr);
 	if (!ret->dst || !route_is_elsewhere(src, ret->dst))
 		return;
-	ret->kind = ROUTE_REFUSED;
-	ret->reason = WEFT_REASON_BAD_DESTINATION;
+	refuse(ret, WEFT_REASON_BAD_DESTINATION);
 	errbuf_set(err, -ENETUNREACH,
-		   "%s is in network %s, and gateways between networks are not used", ret->dst->uid,
-		   ret->dst->network);
+		   "%s is in network %s, whose gateway takes in what goes to services only",
+		   ret->dst->uid, ret->dst->network);
 }
 
 void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
 		const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
 {
-	const struct lb_from from = { src->group->region, src->group->zone,    src->group->subzone,
-				      src->node,          src->group->cluster, src->network };
+	const struct lb_from from = { src->group->region,
+				      src->group->zone,
+				      src->group->subzone,
+				      src->node,
+				      src->group->cluster,
+				      src->network,
+				      false };
 	const struct target t = target_of(s, dialled, src->ns);
 	const char *waypoint = t.svc ? service_waypoint(t.svc) : t.w ? t.w->waypoint : "";
 

@@ -12,6 +12,9 @@ enum route_kind {
 	ROUTE_ENDPOINT, /* to .to as it is: .dst is whose address that is, NULL nobody's. If .by_name, to
 			 * the address that .dst's hostname has by now and the port of .to */
 	ROUTE_WAYPOINT, /* HBONE to .to, which is .dst's; what was dialled is the authority */
+	ROUTE_GATEWAY, /* .dst is in another network. HBONE to .to, which is .gateway's, and in a stream
+			* of it HBONE to whoever proves a SAN of .svc; the authority of both is its
+			* hostname with the port that was dialled */
 	ROUTE_REFUSED, /* .reason, and a sentence in err */
 };
 
@@ -19,24 +22,33 @@ struct route {
 	enum route_kind kind;
 	bool by_name;
 	struct weft_ep to; /* host order */
-	struct workload *dst; /* not referenced */
+	struct workload *dst, *gateway; /* not referenced */
 	struct service *svc; /* that was dialled; NULL: an address of a workload, or nobody's */
 	struct service *sans_of; /* whose SANs the peer may prove besides its own identity; NULL */
+	struct service *gateway_sans_of; /* the same for the gateway */
 	enum weft_reason reason;
 };
 
 /* Must connections to this address go to the relay, because what it belongs to has a waypoint, is a
- * service with endpoints that are known by name only, or means another service to other clients? */
-bool route_needs_relay(const struct snap *s, const struct weft_addr *dialled);
+ * service with endpoints that are known by name only or are behind the gateway of another network than
+ * this one ("": unknown), or means another service to other clients? */
+bool route_needs_relay(const struct snap *s, const char *network, const struct weft_addr *dialled);
 /* Does it depend on the client's namespace which service has this VIP? */
 bool route_depends_on_client(const struct snap *s, const struct weft_addr *vip);
 /* As route_needs_relay(), of a connection to svc, or if that is NULL to w. */
-bool route_needs_relay_of(const struct service *svc, const struct workload *w);
+bool route_needs_relay_of(const struct service *svc, const char *network, const struct workload *w);
+/* Has what was dialled a waypoint: svc, or if that is NULL w? */
+bool route_has_waypoint(const struct service *svc, const struct workload *w);
 /* Is w a waypoint of whoever this address belongs to? It is let through to the destination. */
 bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w);
 /* Is dst in a known other network, where its address may be anybody's here? */
 bool route_is_elsewhere(const struct workload *src, const struct workload *dst);
+/* To dst, an endpoint of svc in another network: sets kind, dst and what belongs to it in *ret, and if
+ * it is refused the sentence in err. */
+void route_through_gateway(const struct snap *s, const struct service *svc, struct workload *dst,
+			   const struct lb_from *from, const struct weft_ep *dialled,
+			   struct errbuf *err, struct route *ret);
 /*
  * chosen: the endpoint that the kernel took for it, NULL none (then one is chosen here if a
  * service was dialled). Never leads around a waypoint: one that cannot be used refuses.

@@ -87,6 +87,7 @@ size_t workload_texts(struct workload *w, char **ret[WORKLOAD_TEXTS])
 		&g->region,
 		&g->zone,
 		&g->subzone,
+		&g->gateway,
 	};
 
 	_Static_assert(sizeof(all) / sizeof(all[0]) == WORKLOAD_TEXTS, "one for each text");

@@ -254,6 +254,7 @@ static void link_endpoints(struct snap *s, bool fill)
 				};
 			svc->n_endpoints++;
 			svc->has_names |= workload_is_name(w);
+			svc->has_gateways |= w->group->gateway[0] != '\0';
 		}
 	}
 }

@@ -39,6 +39,9 @@ struct workload_group {
 	char *service_account, *trust_domain, *cluster;
 	char *canonical_name, *canonical_revision, *workload_name, *workload_type;
 	char *region, *zone, *subzone;
+	/* Who takes in what comes from other networks, for those in theirs: as gateway_parse() reads
+	 * it, "" nobody. */
+	char *gateway;
 	/* How the feed that made a workload of it wants that freed, on any thread, instead of member by
 	 * member; NULL: member by member. */
 	void (*release)(struct workload *w);
@@ -127,6 +130,7 @@ struct service {
 	void *block; /* owned; key, name, ns, hostname, vips and ports are in it, NULL: each by itself */
 	struct service *like; /* owned; whose texts and lists these are, NULL: its own */
 	bool has_names; /* some of them: workload_is_name(); the kernel cannot choose those */
+	bool has_gateways; /* some of them have one, if they should be in another network */
 };
 
 enum match_kind { MATCH_EXACT, MATCH_PREFIX, MATCH_SUFFIX, MATCH_PRESENCE };

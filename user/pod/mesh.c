@@ -200,6 +200,7 @@ int mesh_sync(struct mesh *m, const struct snap *s)
 {
 	uint64_t errors = m->stats.errors;
 	bool only_pods = m->synced == s->mesh_version;
+	struct lb_from from;
 	int r;
 
 	m->synced = 0; /* until all of it is there */
@@ -209,6 +210,8 @@ int mesh_sync(struct mesh *m, const struct snap *s)
 			m->synced = s->mesh_version;
 		return r;
 	}
+	lb_from_node(s, m->node, &from);
+	snprintf(m->network, sizeof(m->network), "%s", from.network);
 	r = mesh_addrs_sync(m, s);
 	if (r == 0)
 		r = mesh_services_sync(m, s);
@@ -273,6 +276,7 @@ struct mesh *mesh_shadow(const struct mesh *m)
 	if (shadow) {
 		shadow->pods = m->pods;
 		shadow->node = m->node;
+		snprintf(shadow->network, sizeof(shadow->network), "%s", m->network);
 		shadow->on_demand = m->on_demand;
 	}
 	return shadow;

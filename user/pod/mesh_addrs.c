@@ -19,7 +19,7 @@ static uint32_t vip_flag(const struct mesh *m, const struct snap *s, const struc
 {
 	/* On demand the relay asks whether there are endpoints by now. */
 	bool empty = m->on_demand && svc && !svc->n_endpoints;
-	uint32_t relay = empty || route_needs_relay(s, a) ? WEFT_WLD_RELAY : 0;
+	uint32_t relay = empty || route_needs_relay(s, m->network, a) ? WEFT_WLD_RELAY : 0;
 
 	return relay | (svc && svc->lb_mode != LB_PASSTHROUGH ? WEFT_WLD_VIP : 0);
 }

@@ -39,6 +39,7 @@ struct mesh {
 	struct model *model;
 	struct pods *pods;
 	const char *node;
+	char network[256]; /* that the node's pods are in, as of the last sync; "" unknown */
 	struct loop *loop;
 	struct timer again; /* the second look at live connections */
 	struct hmap services;

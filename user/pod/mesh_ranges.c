@@ -118,10 +118,12 @@ void mesh_on_demand(struct mesh *m)
 
 /* A longer range keeps its addresses out of a shorter one, but not for clients who may not use it, or
  * of whose namespace the shorter one is: the relay knows who they are. */
-static bool may_be_another(const struct snap_range *all, size_t n, const struct snap_range *r)
+static bool may_be_another(const struct mesh *m, const struct snap_range *all, size_t n,
+			   const struct snap_range *r)
 {
 	for (size_t i = 0; i < n; i++)
-		if (all[i].prefix.len <= r->prefix.len && route_needs_relay_of(all[i].svc, NULL) &&
+		if (all[i].prefix.len <= r->prefix.len &&
+		    route_needs_relay_of(all[i].svc, m->network, NULL) &&
 		    (r->svc->ns_only || strcmp(all[i].svc->ns, r->svc->ns) != 0) &&
 		    snap_range_has(&all[i], &r->prefix.addr))
 			return true;
@@ -145,7 +147,8 @@ void mesh_ranges_sync(struct mesh *m, const struct snap *s)
 	outside_recheck(m, s);
 	for (size_t i = 0; i < n_all; i++)
 		want(m, list, &n, &all[i].prefix,
-		     route_needs_relay_of(all[i].svc, NULL) || may_be_another(all, n_all, &all[i])
+		     route_needs_relay_of(all[i].svc, m->network, NULL) ||
+				     may_be_another(m, all, n_all, &all[i])
 			     ? WEFT_WLD_RELAY
 			     : 0);
 	/* What ::/0 says is not meant for IPv4, which is inside of it here. */

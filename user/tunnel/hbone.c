@@ -37,7 +37,7 @@ void hbone_free(void *arg)
 static void streams_end(struct hbone *hb, enum weft_reason why, const char *detail)
 {
 	/* Of an extra one that did not come up the others may take the streams. */
-	unsigned status = hb->extra ? TUNNEL_TRY_AGAIN : 0;
+	unsigned status = hb->extra || hb->again ? TUNNEL_TRY_AGAIN : 0;
 
 	if (hb->extra && !list_empty(&hb->waiting))
 		hb->t->extra_after_ns = loop_now(hb->t->loop) + HBONE_EXTRA_PAUSE_NS;
@@ -90,6 +90,9 @@ void hbone_close(struct hbone *hb, enum weft_reason why, const char *detail)
 	tls_hs_free(&hb->hs);
 	tls_identity_put(&hb->identity);
 	own_close(&hb->fd);
+	if (hb->nest)
+		nest_inner_gone(hb->nest);
+	hb->nest = NULL;
 	free(hb->out);
 	hb->out = NULL;
 	free(hb->in);

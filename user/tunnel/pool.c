@@ -134,7 +134,7 @@ static int own_mark(int fd, void *arg)
 	return arg ? kern_own_mark_any(arg, fd) : 0;
 }
 
-static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
+static int socket_open(struct tunnel *t, const struct tunnel_dst *d)
 {
 	const struct tcp_connect_opts o = { .netns_fd = d->netns_fd,
 					    .to = d->to,
@@ -142,7 +142,25 @@ static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash
 					    .keepalive_s = t->keepalive_s,
 					    .prepare = own_mark,
 					    .prepare_arg = t->kern };
-	int fd = tcp_connect(&o), r;
+
+	return tcp_connect(&o);
+}
+
+static int conn_begin(struct hbone *hb, const struct tunnel_dst *d)
+{
+	int r = want(hb, d);
+
+	hb->peer_ep = d->to;
+	hb->slot = d->slot;
+	hb->own_uri = str_dup(str_of(d->source_uri));
+	if (r == 0)
+		r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
+	return r;
+}
+
+static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
+{
+	int fd = socket_open(t, d), r;
 	struct hbone *hb;
 
 	if (fd < 0)
@@ -152,12 +170,7 @@ static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash
 		close(fd);
 		return r;
 	}
-	hb->peer_ep = d->to;
-	hb->slot = d->slot;
-	hb->own_uri = str_dup(str_of(d->source_uri));
-	r = want(hb, d);
-	if (r == 0)
-		r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
+	r = conn_begin(hb, d);
 	if (r == 0)
 		r = hmap_insert(&t->pool, &hb->by_key, hash);
 	if (r < 0) {
@@ -169,30 +182,43 @@ static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash
 	return 0;
 }
 
-int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_headers *req,
-		const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret)
+/* For one stream, so not in the pool. */
+static int nested_open(struct tunnel *t, const struct tunnel_dst *d, const struct h2_headers *req,
+		       struct hbone **ret)
 {
-	uint64_t hash = key_hash(dst);
-	bool extra;
-	struct hbone *hb = pool_find(t, dst, hash, &extra);
-	struct tunnel_stream *s;
+	struct hbone *hb;
+	struct nest *n;
+	int fd, r = nest_open(t, d, req, &n, &fd);
+
+	if (r < 0)
+		return r;
+	r = hbone_new(t, fd, false, &hb);
+	if (r < 0) {
+		close(fd);
+		nest_drop(n);
+		return r;
+	}
+	nest_bind(n, hb);
+	r = conn_begin(hb, d);
+	if (r < 0) {
+		hbone_close(hb, WEFT_REASON_NO_IDENTITY, log_strerror(r));
+		return r;
+	}
+	hb->draining = true;
+	*ret = hb;
+	return 0;
+}
+
+static int stream_open(struct hbone *hb, const struct h2_headers *req,
+		       const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret)
+{
+	struct tunnel_stream *s = stream_new(hb);
 	int r;
 
-	if (!hb) {
-		r = conn_open(t, dst, hash, &hb);
-		if (r < 0 && extra) {
-			t->extra_after_ns = loop_now(t->loop) + HBONE_EXTRA_PAUSE_NS;
-			return tunnel_dial(t, dst, req, ops, arg, ret);
-		}
-		if (r < 0)
-			return r;
-		hb->extra = extra;
-	}
-	s = stream_new(hb);
 	if (!s)
 		return -ENOMEM;
 	tunnel_stream_claim(s, ops, arg);
-	if (++hb->n_dialled == t->streams_max) {
+	if (++hb->n_dialled == hb->t->streams_max) {
 		pool_remove(hb);
 		hb->draining = true;
 	}
@@ -211,6 +237,30 @@ int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_
 	}
 	*ret = s;
 	return 0;
+}
+
+int tunnel_dial(struct tunnel *t, const struct tunnel_dst *dst, const struct h2_headers *req,
+		const struct tunnel_stream_ops *ops, void *arg, struct tunnel_stream **ret)
+{
+	uint64_t hash = key_hash(dst);
+	bool extra = false;
+	struct hbone *hb = dst->gateway ? NULL : pool_find(t, dst, hash, &extra);
+	int r;
+
+	if (!hb) {
+		r = dst->gateway ? nested_open(t, dst, req, &hb) : conn_open(t, dst, hash, &hb);
+		if (r < 0 && extra) {
+			t->extra_after_ns = loop_now(t->loop) + HBONE_EXTRA_PAUSE_NS;
+			return tunnel_dial(t, dst, req, ops, arg, ret);
+		}
+		if (r < 0)
+			return r;
+		hb->extra = extra;
+	}
+	r = stream_open(hb, req, ops, arg, ret);
+	if (r < 0 && dst->gateway)
+		hbone_close(hb, WEFT_REASON_LIMIT, log_strerror(r));
+	return r;
 }
 
 /* Counted one by one only when there are many at all. */
@@ -304,6 +354,7 @@ int tunnel_new(const struct tunnel_opts *o, struct tunnel **ret)
 	list_init(&t->conns);
 	list_init(&t->dead);
 	list_init(&t->shaking);
+	list_init(&t->nests);
 	*ret = t;
 	return 0;
 }
@@ -318,6 +369,7 @@ void tunnel_free(struct tunnel **tp)
 	while (!list_empty(&t->conns))
 		hbone_close(list_first(&t->conns, struct hbone, node), WEFT_REASON_SHUTDOWN,
 			    "weftd stops");
+	nest_free_all(t);
 	while (!list_empty(&t->dead))
 		hbone_free(list_first(&t->dead, struct hbone, node));
 	hmap_fini(&t->pool);

@@ -94,6 +94,8 @@ struct hbone {
 	char *peer_uri; /* proven; NULL before the handshake is over */
 	uint32_t slot;
 	void *local; /* server */
+	struct nest *nest; /* client: it runs in a stream of another one */
+	bool again; /* nobody has looked at what waits: it may be dialled again */
 };
 
 struct tunnel_stream {
@@ -133,6 +135,7 @@ struct tunnel {
 	uint32_t streams_max; /* of one client connection in its life; 0: no limit */
 	size_t n_shaking; /* server connections before READY */
 	struct list shaking;
+	struct list nests;
 	/* Payload slices of one stream, collected while records are opened, so that the
 	 * application gets them by one sendmsg(2). They point into rbuf. */
 	struct tunnel_stream *batch;
@@ -189,5 +192,16 @@ void stream_free(struct tunnel_stream *s);
 void stream_fail(struct tunnel_stream *s, enum weft_reason why, unsigned status, const char *detail);
 void stream_send_waiting(struct hbone *hb);
 void stream_batch_flush(struct tunnel *t);
+/* nest.c: tunnels in streams of others */
+/* Dials the gateway of d and begins to carry bytes between that stream and *ret_fd, which is the
+ * caller's: the socket of the tunnel inside. req is copied but for forwarded_network, which is not for the
+ * gateway. hbone_new() with that socket is to follow, then nest_bind(), or nest_drop(). */
+int nest_open(struct tunnel *t, const struct tunnel_dst *d, const struct h2_headers *req,
+	      struct nest **ret, int *ret_fd);
+void nest_bind(struct nest *n, struct hbone *inner);
+void nest_drop(struct nest *n);
+/* The tunnel inside has closed its socket. */
+void nest_inner_gone(struct nest *n);
+void nest_free_all(struct tunnel *t);
 /* pool.c */
 void pool_remove(struct hbone *hb);

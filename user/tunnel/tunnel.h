@@ -90,6 +90,10 @@ struct tunnel_dst {
 	uint32_t mark; /* of the connection's socket, 0 none */
 	int netns_fd; /* connect from inside the source pod; duplicated if kept */
 	uint32_t slot; /* pod slot: connections are never shared between pods */
+	/* NULL, or it is reached in a stream of a tunnel to this one (which has none itself), with the
+	 * same authority; then to is not used. Such a tunnel carries one stream and is never shared, so
+	 * that the gateway spreads each connection anew. Must be valid during the call. */
+	const struct tunnel_dst *gateway;
 };
 
 /* Opens a stream on a pooled connection or a new one. req must stay valid until on_open or

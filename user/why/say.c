@@ -84,6 +84,10 @@ static void say_refused(struct text *t, const struct why_route *r)
 		text_add(t, "%s; it must be passed, so nothing gets through", r->said);
 		return;
 	}
+	if (r->said[0]) {
+		text_add(t, "%s", r->said);
+		return;
+	}
 	if (r->reason == WEFT_REASON_RESERVED_PORT) {
 		text_add(t, "port %u belongs to weftd, nobody may dial it",
 			 r->dst ? r->chosen.port : r->dialled.port);
@@ -91,7 +95,7 @@ static void say_refused(struct text *t, const struct why_route *r)
 	}
 	if (r->reason == WEFT_REASON_BAD_DESTINATION && r->dst) {
 		text_workload(t, r->dst);
-		text_add(t, " is in network %s, and gateways between networks are not used",
+		text_add(t, " is in network %s, whose gateway takes in what goes to services only",
 			 r->dst->network);
 		return;
 	}
@@ -161,12 +165,23 @@ static void say_hop(struct text *t, const struct why_route *r)
 		 r->dst->identity);
 }
 
+static void say_gateway(struct text *t, const struct why_route *r)
+{
+	text_add(t, "a mutual TLS tunnel to the gateway of network %s, ", r->dst->network);
+	text_workload(t, r->gateway);
+	text_add(t, ", and inside of it one to whoever proves to be %s", r->svc->sans[0]);
+	if (r->svc->n_sans > 1)
+		text_add(t, " or another of %zu SANs of the service", r->svc->n_sans);
+	text_add(t, "; the node over there decides");
+}
+
 /* Who relies on one must know. */
 static void say_waypoint(struct text *t, const struct why_story *story, const struct why_route *r)
 {
-	bool has = route_needs_relay_of(r->svc, r->dst);
+	bool has = route_has_waypoint(r->svc, r->dst);
 
-	if (r->path == WHY_REFUSED || r->path == WHY_LOCAL || r->path == WHY_WAYPOINT)
+	if (r->path == WHY_REFUSED || r->path == WHY_LOCAL || r->path == WHY_WAYPOINT ||
+	    r->path == WHY_GATEWAY)
 		return;
 	if (r->from_waypoint)
 		text_add(t, "; the source is the waypoint itself");
@@ -203,6 +218,9 @@ const char *why_say_path(char *buf, const struct why_story *story, const struct 
 		break;
 	case WHY_WAYPOINT:
 		say_hop(&t, r);
+		break;
+	case WHY_GATEWAY:
+		say_gateway(&t, r);
 		break;
 	case WHY_PLAIN:
 		say_plain(&t, story, r);

@@ -31,6 +31,7 @@ const char *why_path_text(enum why_path path)
 		[WHY_PLAIN] = "plain",
 		[WHY_UNSEEN] = "unseen",
 		[WHY_WAYPOINT] = "waypoint",
+		[WHY_GATEWAY] = "gateway",
 	};
 
 	return text[path];
@@ -275,6 +276,29 @@ static int choice_make(struct teller *t, const struct service *svc, const struct
 	return 0;
 }
 
+/* To an endpoint in another network, which the kernel never chooses. */
+static int route_away(struct teller *t, struct why_route r, const struct service *svc,
+		      struct workload *w)
+{
+	struct errbuf err = { 0 };
+	struct route found = { 0 };
+
+	r.dst = w;
+	if (!t->story->src.enrolled) {
+		r.path = WHY_UNSEEN;
+		return route_add(t, &r);
+	}
+	route_through_gateway(t->s, svc, w, &t->from, &r.dialled, &err, &found);
+	if (found.kind == ROUTE_REFUSED) {
+		str_copy(r.said, sizeof(r.said), str_of(err.text));
+		return route_refuse(t, r, found.reason);
+	}
+	r.path = WHY_GATEWAY;
+	r.chosen = found.to;
+	r.gateway = found.gateway;
+	return route_add(t, &r);
+}
+
 static int ways_of_service(struct teller *t, const struct why_route *r, const struct why_choice *c)
 {
 	if (c->all_slots == 0)
@@ -288,7 +312,8 @@ static int ways_of_service(struct teller *t, const struct why_route *r, const st
 		way.chosen = c->rows[i].choice.ep;
 		way.slots = c->rows[i].slots;
 		way.all_slots = c->all_slots;
-		bad = route_to(t, way, c->rows[i].choice.w);
+		bad = c->rows[i].choice.away ? route_away(t, way, c->svc, c->rows[i].choice.w)
+					     : route_to(t, way, c->rows[i].choice.w);
 		if (bad < 0)
 			return bad;
 	}
@@ -332,7 +357,7 @@ static int ways_of_pair(struct teller *t, const struct weft_addr *from, const st
 		r.path = WHY_LOCAL;
 		return route_add(t, &r);
 	}
-	if (src->enrolled && route_needs_relay(t->s, &dialled->addr)) {
+	if (src->enrolled && route_needs_relay(t->s, t->from.network, &dialled->addr)) {
 		bool done;
 		int bad = way_of_waypoint(t, &r, &done);
 

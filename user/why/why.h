@@ -79,8 +79,9 @@ enum why_path {
 	WHY_DIRECT,
 	WHY_HBONE,
 	WHY_WAYPOINT,  /* HBONE to a waypoint, which decides */
-	WHY_PLAIN,  /* no identity; the relay of the destination decides */
-	WHY_UNSEEN,  /* neither end is enrolled: nothing of the mesh sees it */
+	WHY_GATEWAY, /* HBONE through that to the gateway of another network, which decides there */
+	WHY_PLAIN, /* no identity; the relay of the destination decides */
+	WHY_UNSEEN, /* neither end is enrolled: nothing of the mesh sees it */
 };
 
 struct why_policy {
@@ -98,18 +99,19 @@ struct why_route {
 	bool by_name; /* dst has no address, chosen neither: its hostname is resolved */
 	bool untold; /* on_demand: chosen is not known, and may be somebody's */
 	bool from_waypoint; /* the source is the waypoint of what it dials: it is let through */
-	char said[256];     /* WEFT_REASON_NO_WAYPOINT: what is wrong with it */
+	const struct workload *gateway; /* WHY_GATEWAY: whose address chosen is; dst is behind it */
+	char said[256]; /* refused: what is wrong with the waypoint or the gateway; "" mostly */
 	uint32_t slots, all_slots;  /* its share of svc; 0/0 without a service */
 	enum why_path path;
 	bool allow;
 	enum weft_reason reason; /* WEFT_REASON_NONE when allowed */
-	bool judged;   /* policies were asked; else they do not matter here */
-	bool at_syn;   /* denied, and already by the kernel of the destination's node */
-	bool dst_absent;  /* its node is the asked one, and it is not enrolled there */
+	bool judged; /* policies were asked; else they do not matter here */
+	bool at_syn; /* denied, and already by the kernel of the destination's node */
+	bool dst_absent; /* its node is the asked one, and it is not enrolled there */
 	struct rbac_result verdict;
 	struct why_policy *policies; /* those that apply */
 	size_t n_policies, n_applied; /* kept, and all */
-	size_t n_allows;       /* of all, the Allow ones that count */
+	size_t n_allows; /* of all, the Allow ones that count */
 	struct why_cache cache;
 	bool cache_wrong; /* the kernel holds another verdict than the evaluator gives: a bug */
 };
@@ -137,7 +139,7 @@ struct why_story {
 	size_t n_allowed, n_denied; /* of all; routes without an endpoint only if all are so */
 	enum why_verdict verdict;
 	enum weft_reason reason; /* of the first that is denied */
-	bool cache_wrong;  /* of any of all ways */
+	bool cache_wrong; /* of any of all ways */
 };
 
 /*
