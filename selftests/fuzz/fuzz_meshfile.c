@@ -81,7 +81,7 @@ static void ask_services(const struct snap *s)
 
 			/* Endpoints that are names have no slots. */
 			BUG_ON((n > 0 && r < 0) || n > LB_SLOTS_MAX);
-			BUG_ON(r == 0 && n <= 0 && !svc->has_names);
+			BUG_ON(r == 0 && n <= 0 && !svc->has_names && !svc->has_gateways);
 			BUG_ON(snap_service_by_port_id(s, svc->ports[k].id, &port) != svc);
 			BUG_ON(port != svc->ports[k].port);
 			free(slots);

@@ -452,7 +452,7 @@ static void endpoints_of_other_networks_are_behind_their_gateways(void **state)
 	assert_string_equal(r.gateway->name, "gw");
 	assert_true(r.to.port == 15009 && ip_eq(&r.to.addr, &gw));
 	find(m.snap, "client", "10.96.0.2:80", NULL, &err, &r);
-	assert_int_equal(r.reason, WEFT_REASON_BAD_DESTINATION);
+	assert_int_equal(r.reason, WEFT_REASON_NO_ENDPOINT);
 	find(m.snap, "client", "10.96.0.3:80", NULL, &err, &r);
 	assert_int_equal(r.reason, WEFT_REASON_NO_ENDPOINT);
 	assert_non_null(strstr(err.text, "gateway net2/203.0.113.7"));

@@ -15,7 +15,9 @@ static const char mesh_text[] =
 	"- {name: lost, namespace: a, workloadIps: [10.0.0.4], waypoint: 10.9.9.9}\n"
 	"- {name: far, namespace: a, workloadIps: [10.0.0.5], waypoint: net2/10.9.9.9}\n"
 	"- {name: w, namespace: a, workloadIps: [10.0.0.6], services: {a/gone.svc: {}, a/parts.svc: {}, a/good.svc: {}}}\n"
+	"- {name: away, namespace: a, network: net2, networkGateway: net2/192.0.2.7, services: {a/away.svc: {}}}\n"
 	"services:\n"
+	"- {name: away, namespace: a, hostname: away.svc, vips: [10.96.0.7], ports: {80: 8080}}\n"
 	"- {name: web, namespace: a, hostname: web.svc, vips: [10.96.0.1], ports: {80: 8080}}\n"
 	"- {name: good, namespace: a, hostname: good.svc, vips: [10.96.0.2], waypoint: a/web.svc}\n"
 	"- {name: gone, namespace: a, hostname: gone.svc, vips: [10.96.0.3], waypoint: b/wp.svc}\n"
@@ -55,6 +57,8 @@ static void the_first_thing_that_is_missing_is_named(void **state)
 	missing(s, "10.0.0.2", "");
 	missing(s, "10.96.0.1", "");
 	missing(s, "192.0.2.9", "");
+	/* a gateway to its endpoints */
+	missing(s, "10.96.0.7", "net2/192.0.2.7");
 	/* a waypoint of it */
 	missing(s, "10.0.0.3", "");
 	missing(s, "10.0.0.4", "net1/10.9.9.9");

@@ -50,6 +50,7 @@ struct pair {
 	unsigned redials;
 	enum weft_reason fail_why;
 	unsigned fail_status;
+	char fail_detail[256];
 };
 
 struct world {
@@ -64,6 +65,7 @@ struct world {
 	struct pair *pair[STREAMS_MAX];
 	size_t n, accepted, left, refused;
 	unsigned answer; /* status the server gives */
+	const char *gateway; /* the identity of one on the way that the streams go through; NULL */
 	bool redial; /* what a tunnel did not take, as conn/ does */
 	bool late; /* the server's application takes its time: no answer but by answer_held() */
 	struct tunnel_stream *held;
@@ -169,7 +171,7 @@ static inline void on_fail(void *arg, enum weft_reason why, unsigned status, con
 {
 	struct pair *p = arg;
 
-	(void)detail;
+	snprintf(p->fail_detail, sizeof(p->fail_detail), "%s", detail ? detail : "");
 	p->stream = NULL;
 	if (p->w->redial && status == TUNNEL_TRY_AGAIN && p->redials++ < 3) {
 		dial(p, SERVER);
@@ -326,9 +328,15 @@ static inline void unix_pair(int fd[2])
 static inline void dial(struct pair *p, const char *peer)
 {
 	struct world *w = p->w;
-	const struct tunnel_dst dst = { .source_uri = CLIENT, .peer_uri = peer, .to = w->listen,
-					.netns_fd = -1, .slot = 7 };
+	struct tunnel_dst dst = { .source_uri = CLIENT,
+				  .peer_uri = peer,
+				  .to = w->listen,
+				  .netns_fd = -1,
+				  .slot = 7 },
+			  gateway = dst;
 
+	gateway.peer_uri = w->gateway;
+	dst.gateway = w->gateway ? &gateway : NULL;
 	assert_int_equal(tunnel_dial(w->client, &dst, &p->req, &client_ops, p, &p->stream), 0);
 }
 

@@ -189,7 +189,7 @@ void conn_authority(const struct conn *c, char *buf, size_t cap)
 	char text[IP_TEXT_MAX];
 
 	if (c->gateway) {
-		snprintf(buf, cap, "%s:%u", c->service->hostname, c->dialled.port);
+		snprintf(buf, cap, "%s:%u", c->sans_of->hostname, c->dialled.port);
 		return;
 	}
 	ip_format_ep(text, c->waypoint || c->inbound ? &c->dialled : &c->chosen);

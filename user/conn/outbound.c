@@ -341,9 +341,8 @@ static void tunnel_to(struct conn *c, struct tunnel_dst *dst, struct tunnel_dst 
 	*gateway = *dst;
 	gateway->peer_uri = c->gateway->identity;
 	sans_take(gateway, c->gateway_sans_of);
-	/* Behind it only the service's names count (route_through_gateway). */
-	dst->peer_uri = c->service->sans[0];
-	sans_take(dst, c->service);
+	/* Behind it only the service's names count (ROUTE_GATEWAY). */
+	dst->peer_uri = c->sans_of->sans[0];
 	dst->gateway = gateway;
 }
 
@@ -388,7 +387,7 @@ static enum step stage_tunnel(struct conn *c)
 	c->head = calloc(1, sizeof(*c->head));
 	if (!c->head || head_fill(c, c->head) < 0)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
-	c->peer_identity = str_dup(str_of(c->gateway ? c->service->sans[0] : c->dst->identity));
+	c->peer_identity = str_dup(str_of(c->gateway ? c->sans_of->sans[0] : c->dst->identity));
 	if (!c->peer_identity)
 		return conn_fail(c, WEFT_REASON_LIMIT, "out of memory");
 	r = dial(c);

@@ -124,16 +124,21 @@ int gateway_pick(const struct snap *s, const char *text, const struct lb_from *f
 	return pick(&q, &f, &ref, &near, v4, err, ret);
 }
 
-/* istiod tells of the gateways of other networks by workloads of these uids; their addresses are no
- * addresses of our network, so nobody is found by them. */
-static struct workload *network_gateway(const struct snap *s, const struct gateway_ref *ref)
+/* By the uid that istiod makes for gateways of other networks, whose addresses are no addresses of
+ * ours; or by an address, if that is of the network. */
+static struct workload *network_gateway(const struct snap *s, const struct gateway_ref *ref,
+					struct str network)
 {
 	char ip[IP_TEXT_MAX];
 	_free_ char *uid = NULL;
+	struct workload *w;
 
 	ip_format(ip, &ref->addr);
-	uid = str_printf("NetworkGateway/%.*s/%s/%u", STR_FMT(ref->network), ip, ref->port);
-	return uid ? snap_workload_by_uid(s, str_of(uid)) : NULL;
+	uid = str_printf("NetworkGateway/%.*s/%s/%u", STR_FMT(network), ip, ref->port);
+	w = uid ? snap_workload_by_uid(s, str_of(uid)) : NULL;
+	if (!w)
+		w = snap_workload_by_addr(s, &ref->addr);
+	return w && str_eq(str_of(w->network), network) ? w : NULL;
 }
 
 int gateway_pick_network(const struct snap *s, const struct workload *w, const struct lb_from *from,
@@ -151,9 +156,9 @@ int gateway_pick_network(const struct snap *s, const struct workload *w, const s
 	if (gateway_parse(str_of(text), &ref) < 0)
 		return errbuf_set(err, -EINVAL,
 				  "gateway %s: is no namespace/hostname and no address", text);
-	if (ref.by_addr && ref.network.n)
-		f.w = network_gateway(s, &ref);
-	if (!f.w)
+	if (ref.by_addr)
+		f.w = network_gateway(s, &ref, ref.network.n ? ref.network : str_of(w->network));
+	else
 		f = lookup(s, &ref);
 	r = pick(&q, &f, &ref, &anywhere, v4, err, ret);
 	if (r == 0 && ret->w->protocol != TUNNEL_HBONE)

@@ -155,6 +155,8 @@ static enum lb_state candidate_of(const struct request *q, const struct endpoint
 		return LB_NO_PORT;
 	if (e->w->capacity == 0)
 		return LB_NO_WEIGHT;
+	if (by_gateway && !q->svc->n_sans)
+		return LB_NO_SANS;
 	rank = rank_of(q, e->w);
 	if (rank < 0)
 		return LB_NOT_PREFERRED;

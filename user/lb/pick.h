@@ -22,7 +22,8 @@ struct lb_choice {
 };
 
 /* Endpoints must have an address of the family of vip, or none at all but a hostname, and a target
- * port for port. In another network than from's (both are known) they need a gateway, and no address.
+ * port for port. In another network than from's (both are known) they need a gateway, and no address, and the
+ * service needs SANs, because nothing else can be proven over there.
  * -ESRCH: the service has no such port; -EHOSTUNREACH: no endpoint; -EOPNOTSUPP: the service
  * is LB_PASSTHROUGH, traffic goes where it was sent. */
 int lb_pick(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
@@ -45,6 +46,7 @@ enum lb_state {
 	LB_NO_PORT, /* neither it nor the service says a target port */
 	LB_NO_WEIGHT, /* capacity 0 */
 	LB_OTHER_NETWORK, /* and there is no gateway to it */
+	LB_NO_SANS, /* there is, but behind it nobody could prove to be of the service */
 	LB_NOT_PREFERRED, /* others agree in more of the routing preferences, or it not in all */
 };
 

@@ -188,22 +188,12 @@ static void refuse(struct route *ret, enum weft_reason why)
 	ret->reason = why;
 }
 
-/* Nobody but the service's SANs says who may answer over there: the workload that istiod shows for
- * another network need not be one that runs. */
-void route_through_gateway(const struct snap *s, const struct service *svc, struct workload *dst,
-			   const struct lb_from *from, const struct weft_ep *dialled,
-			   struct errbuf *err, struct route *ret)
+void route_through_gateway(const struct snap *s, struct workload *dst, const struct lb_from *from,
+			   const struct weft_ep *dialled, struct errbuf *err, struct route *ret)
 {
 	struct gateway_hop hop;
 
 	ret->dst = dst;
-	if (!svc->n_sans) {
-		errbuf_set(err, -EKEYREJECTED,
-			   "service %s has no subjectAltNames, so nobody in network %s can prove to be it",
-			   svc->key, dst->network);
-		refuse(ret, WEFT_REASON_BAD_DESTINATION);
-		return;
-	}
 	if (gateway_pick_network(s, dst, from, ip_is_v4(&dialled->addr), err, &hop) < 0) {
 		refuse(ret, WEFT_REASON_NO_ENDPOINT);
 		return;
@@ -228,7 +218,7 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 	if (!chosen && t->svc && (!t->by_range || service_has_waypoint(t->svc)))
 		r = lb_pick(t->svc, from, dialled->port, ip_is_v4(&dialled->addr), &c);
 	if (r == 0 && c.away) {
-		route_through_gateway(s, t->svc, c.w, from, dialled, err, ret);
+		route_through_gateway(s, c.w, from, dialled, err, ret);
 		return;
 	}
 	if (r == 0) {

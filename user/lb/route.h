@@ -13,7 +13,8 @@ enum route_kind {
 			 * the address that .dst's hostname has by now and the port of .to */
 	ROUTE_WAYPOINT, /* HBONE to .to, which is .dst's; what was dialled is the authority */
 	ROUTE_GATEWAY, /* .dst is in another network. HBONE to .to, which is .gateway's, and in a stream
-			* of it HBONE to whoever proves a SAN of .svc; the authority of both is its
+			* of it HBONE to whoever proves a SAN of .sans_of (there are some; the workload that istiod
+			* shows for another network need not be one that runs); the authority of both is its
 			* hostname with the port that was dialled */
 	ROUTE_REFUSED, /* .reason, and a sentence in err */
 };
@@ -44,11 +45,10 @@ bool route_is_waypoint(const struct snap *s, const struct weft_addr *dialled,
 		       const struct workload *w);
 /* Is dst in a known other network, where its address may be anybody's here? */
 bool route_is_elsewhere(const struct workload *src, const struct workload *dst);
-/* To dst, an endpoint of svc in another network: sets kind, dst and what belongs to it in *ret, and if
- * it is refused the sentence in err. */
-void route_through_gateway(const struct snap *s, const struct service *svc, struct workload *dst,
-			   const struct lb_from *from, const struct weft_ep *dialled,
-			   struct errbuf *err, struct route *ret);
+/* To dst, an endpoint in another network: sets kind, dst and what belongs to it in *ret, and if it is
+ * refused the sentence in err. */
+void route_through_gateway(const struct snap *s, struct workload *dst, const struct lb_from *from,
+			   const struct weft_ep *dialled, struct errbuf *err, struct route *ret);
 /*
  * chosen: the endpoint that the kernel took for it, NULL none (then one is chosen here if a
  * service was dialled). Never leads around a waypoint: one that cannot be used refuses.

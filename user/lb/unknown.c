@@ -2,9 +2,11 @@
 /* What the mesh has not told; see unknown.h. */
 #include "lb/unknown.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "lb/gateway.h"
 #include "model/gateway.h"
 
 void unknown_addr(const char *network, const struct weft_addr *a, struct unknown *ret)
@@ -43,15 +45,44 @@ static bool waypoint_unknown(const struct snap *s, const char *network, const ch
 	return str_copy(ret->name, sizeof(ret->name), ref.key) >= 0;
 }
 
+/* Of a workload behind a gateway to another network; its address means nothing in ours. */
+static bool gateway_unknown(const struct snap *s, const struct lb_from *from,
+			    const struct workload *w, struct unknown *ret)
+{
+	struct errbuf err = { 0 };
+	struct gateway_ref ref;
+	struct gateway_hop hop;
+	char network[256];
+
+	if (!w->group->gateway[0] || !lb_is_away(from->network, w) ||
+	    gateway_pick_network(s, w, from, true, &err, &hop) != -ENOENT ||
+	    gateway_parse(str_of(w->group->gateway), &ref) < 0)
+		return false;
+	if (!ref.by_addr) {
+		*ret = (struct unknown){ 0 };
+		return str_copy(ret->name, sizeof(ret->name), ref.key) >= 0;
+	}
+	if (str_copy(network, sizeof(network), ref.network.n ? ref.network : str_of(w->network)) < 0)
+		return false;
+	unknown_addr(network, &ref.addr, ret);
+	ret->by_addr = false;
+	return true;
+}
+
 static bool service_unknown(const struct snap *s, const char *network, const struct service *svc,
 			    struct unknown *ret)
 {
+	const struct lb_from from = { "", "", "", "", "", network, false };
+
 	for (size_t i = 0; i < svc->n_weighted; i++)
 		if (svc->weighted[i].weight &&
 		    waypoint_unknown(s, network, svc->weighted[i].text, ret))
 			return true;
 	if (waypoint_unknown(s, network, svc->waypoint, ret))
 		return true;
+	for (size_t i = 0; svc->has_gateways && i < svc->n_endpoints; i++)
+		if (gateway_unknown(s, &from, svc->endpoints[i].w, ret))
+			return true;
 	/* Endpoints may have come since it was told; istiod does not say so by itself. */
 	if (svc->n_endpoints || !svc->n_vips || svc->lb_mode == LB_PASSTHROUGH)
 		return false;

@@ -33,6 +33,10 @@ struct nest {
 	struct pump pump;
 	struct timer linger;
 	struct task free_later;
+	/* The stream failed: so ends the tunnel inside. */
+	enum weft_reason why;
+	bool again;
+	char said[320];
 	struct h2_headers req;
 	int fd;
 	char texts[]; /* of req, which has to live until the stream is open */
@@ -52,18 +56,15 @@ static void nest_free(void *arg)
 }
 
 /* The stream is over. What it brought is in the socket: the tunnel inside reads it, then the end. */
-static void outer_gone(struct nest *n)
+static void on_done(void *arg, enum weft_reason why)
 {
+	struct nest *n = arg;
+
+	(void)why;
 	n->outer = NULL;
 	own_close(&n->fd);
 	if (!n->inner)
 		task_defer(n->t->loop, &n->free_later, nest_free, n);
-}
-
-static void on_done(void *arg, enum weft_reason why)
-{
-	(void)why;
-	outer_gone(arg);
 }
 
 static void on_open(void *arg)
@@ -71,22 +72,31 @@ static void on_open(void *arg)
 	(void)arg; /* the handshake inside may be under way already */
 }
 
-/* The gateway was not reached, or did not want it. */
-static void on_fail(void *arg, enum weft_reason why, unsigned status, const char *detail)
+static void on_failed(void *arg)
 {
 	struct nest *n = arg;
 	struct hbone *inner = n->inner;
-	char text[320];
+
+	if (inner) {
+		inner->nest = NULL;
+		inner->again = n->again;
+		hbone_close(inner, n->why, n->said);
+	}
+	nest_free(n);
+}
+
+/* The gateway was not reached, or did not want it. The tunnel inside ends later in the turn: who closes
+ * the one around it may be walking through all of them. */
+static void on_fail(void *arg, enum weft_reason why, unsigned status, const char *detail)
+{
+	struct nest *n = arg;
 
 	pump_stop(&n->pump, false);
-	snprintf(text, sizeof(text), "the gateway: %s", detail ? detail : "refused");
-	n->inner = NULL;
-	outer_gone(n);
-	if (!inner)
-		return;
-	inner->nest = NULL;
-	inner->again = status == TUNNEL_TRY_AGAIN;
-	hbone_close(inner, why, text);
+	n->outer = NULL;
+	n->why = why;
+	n->again = status == TUNNEL_TRY_AGAIN;
+	snprintf(n->said, sizeof(n->said), "the gateway: %s", detail ? detail : "refused");
+	task_defer(n->t->loop, &n->free_later, on_failed, n);
 }
 
 static const struct tunnel_stream_ops outer_ops = { .on_open = on_open, .on_fail = on_fail };
@@ -117,8 +127,9 @@ static struct nest *nest_new(struct tunnel *t, const struct h2_headers *req)
 		return NULL;
 	at = n->texts;
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
-		if (texts[i]->n)
-			memcpy(at, texts[i]->p, texts[i]->n);
+		if (!texts[i]->p)
+			continue; /* is not sent; an empty one is */
+		memcpy(at, texts[i]->p, texts[i]->n);
 		texts[i]->p = at;
 		at += texts[i]->n;
 	}
@@ -179,8 +190,8 @@ static void on_linger(void *arg)
 void nest_inner_gone(struct nest *n)
 {
 	n->inner = NULL;
-	if (!n->outer)
-		task_defer(n->t->loop, &n->free_later, nest_free, n);
+	if (!n->outer) /* once is enough: on_failed() frees it as well */
+		task_defer(n->t->loop, &n->free_later, on_failed, n);
 	else
 		timer_set(n->t->loop, &n->linger, NEST_LINGER_NS, on_linger, n);
 }

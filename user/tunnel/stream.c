@@ -51,8 +51,8 @@ void stream_free(struct tunnel_stream *s)
 	}
 	hb->t->stats.streams--;
 	free(s);
-	if (hb->refs == 2 && hb->phase == HBONE_READY && hb->t->streams_max &&
-	    hb->n_dialled >= hb->t->streams_max)
+	if (hb->refs == 2 && hb->phase == HBONE_READY &&
+	    (hb->nest || (hb->t->streams_max && hb->n_dialled >= hb->t->streams_max)))
 		hbone_linger(hb);
 	hbone_put(hb);
 }

@@ -277,8 +277,7 @@ static int choice_make(struct teller *t, const struct service *svc, const struct
 }
 
 /* To an endpoint in another network, which the kernel never chooses. */
-static int route_away(struct teller *t, struct why_route r, const struct service *svc,
-		      struct workload *w)
+static int route_away(struct teller *t, struct why_route r, struct workload *w)
 {
 	struct errbuf err = { 0 };
 	struct route found = { 0 };
@@ -288,7 +287,7 @@ static int route_away(struct teller *t, struct why_route r, const struct service
 		r.path = WHY_UNSEEN;
 		return route_add(t, &r);
 	}
-	route_through_gateway(t->s, svc, w, &t->from, &r.dialled, &err, &found);
+	route_through_gateway(t->s, w, &t->from, &r.dialled, &err, &found);
 	if (found.kind == ROUTE_REFUSED) {
 		str_copy(r.said, sizeof(r.said), str_of(err.text));
 		return route_refuse(t, r, found.reason);
@@ -312,7 +311,7 @@ static int ways_of_service(struct teller *t, const struct why_route *r, const st
 		way.chosen = c->rows[i].choice.ep;
 		way.slots = c->rows[i].slots;
 		way.all_slots = c->all_slots;
-		bad = c->rows[i].choice.away ? route_away(t, way, c->svc, c->rows[i].choice.w)
+		bad = c->rows[i].choice.away ? route_away(t, way, c->rows[i].choice.w)
 					     : route_to(t, way, c->rows[i].choice.w);
 		if (bad < 0)
 			return bad;
