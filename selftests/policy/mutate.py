@@ -19,7 +19,7 @@ SOURCES = ["user/policy/match.c", "user/policy/rbac.c", "user/policy/explain.c",
            "user/model/policykey.c", "user/model/policies.c", "user/model/policies.h",
            "user/model/postings.c",
            "user/base/ip.c:ip_in_prefix"]
-UNIT = ["policy_rbac", "policy_explain", "model_policies", "model_postings", "model_snap"]
+UNIT = ["policy_rbac", "policy_explain", "policy_dryrun", "model_policies", "model_postings", "model_snap"]
 SWAPS = [
     (r"(?<![=!<>])==(?!=)", ["!="]), (r"!=", ["=="]),
     (r"&&", ["||"]), (r"\|\|", ["&&"]),
