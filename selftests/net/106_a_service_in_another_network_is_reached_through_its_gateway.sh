@@ -123,7 +123,7 @@ done
 # ---- whom to trust: the service's names behind the gateway, the gateway's own in front
 refused_with no_endpoint "has no endpoint for port 80" unnamed
 said=$(weft_json node1 why default/client unnamed:80) || true
-[[ $said == *"without subjectAltNames"* ]] || fail "weft why unnamed: $said"
+[[ $said == *"has no subjectAltNames"* ]] || fail "weft why unnamed: $said"
 refused_with bad_destination "whose gateway takes in what goes to services only" "$far"
 apply other
 refused_with tls_failed "the gateway: the peer is $id/gw, expected $id/other"

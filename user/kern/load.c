@@ -8,7 +8,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <xdp/libxdp.h>
@@ -207,7 +206,6 @@ static int load_or_replace(struct kern *k, const struct kern_opts *o, struct err
 
 int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 {
-	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
 	struct kern *k = calloc(1, sizeof(*k));
 	int r;
 
@@ -216,8 +214,6 @@ int kern_open(const struct kern_opts *o, struct errbuf *err, struct kern **ret)
 	k->stats_fd = -1;
 	k->lock_fd = -1;
 	k->cgroup_fd = -1;
-	/* FIXME: only kernels before 5.11 count BPF memory here; drop when 5.15 is the baseline. */
-	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 	libbpf_set_print(on_libbpf);
 	libxdp_set_print(on_libxdp);
 	r = kern_pins_prepare(k, o->pin_dir, err);

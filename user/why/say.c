@@ -62,8 +62,7 @@ const char *why_say_left_out(enum lb_state state)
 		[LB_NO_PORT] = "neither it nor the service says a target port",
 		[LB_NO_WEIGHT] = "its capacity is 0",
 		[LB_OTHER_NETWORK] = "it is in another network",
-		[LB_NO_SANS] = "it is in another network, where nobody can prove to be of a service "
-			       "without subjectAltNames",
+		[LB_NO_SANS] = "it is in another network, and its service has no subjectAltNames",
 		[LB_NOT_PREFERRED] = "the routing preferences of the service prefer others",
 	};
 
