@@ -67,7 +67,7 @@ lab_file() {
 	# the first connection, which would be relayed otherwise.
 	echo "services:"
 	for p in near far; do
-		echo "  - {name: $p, ports: {9000: 9000, 8080: 8080, 8081: 8081}, selector: {app: $p}}"
+		echo "  - {selector: {app: $p}, ports: {9000: 9000, 8080: 8080, 8081: 8081}, name: $p-service}"
 	done
 }
 
