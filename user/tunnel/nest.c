@@ -42,7 +42,7 @@ struct nest {
 	char texts[]; /* of req, which has to live until the stream is open */
 };
 
-static void nest_free(void *arg)
+void nest_free(void *arg)
 {
 	struct nest *n = arg;
 
@@ -101,14 +101,13 @@ static void on_fail(void *arg, enum weft_reason why, unsigned status, const char
 
 static const struct tunnel_stream_ops outer_ops = { .on_open = on_open, .on_fail = on_fail };
 
-static struct str *const *texts_of(struct h2_headers *h, struct str *ret[5])
+static void texts_of(struct h2_headers *h, struct str *ret[5])
 {
 	ret[0] = &h->method;
 	ret[1] = &h->authority;
 	ret[2] = &h->forwarded;
 	ret[3] = &h->baggage;
 	ret[4] = &h->traceparent;
-	return ret;
 }
 
 static struct nest *nest_new(struct tunnel *t, const struct h2_headers *req)
@@ -177,23 +176,13 @@ void nest_bind(struct nest *n, struct hbone *inner)
 	inner->nest = n;
 }
 
-void nest_drop(struct nest *n)
-{
-	nest_free(n);
-}
-
-static void on_linger(void *arg)
-{
-	nest_free(arg);
-}
-
 void nest_inner_gone(struct nest *n)
 {
 	n->inner = NULL;
 	if (!n->outer) /* once is enough: on_failed() frees it as well */
 		task_defer(n->t->loop, &n->free_later, on_failed, n);
 	else
-		timer_set(n->t->loop, &n->linger, NEST_LINGER_NS, on_linger, n);
+		timer_set(n->t->loop, &n->linger, NEST_LINGER_NS, nest_free, n);
 }
 
 void nest_free_all(struct tunnel *t)

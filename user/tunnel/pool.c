@@ -146,39 +146,42 @@ static int socket_open(struct tunnel *t, const struct tunnel_dst *d)
 	return tcp_connect(&o);
 }
 
-static int conn_begin(struct hbone *hb, const struct tunnel_dst *d)
+/* The client's side of a connection on fd, which is taken in any case. */
+static int client_new(struct tunnel *t, int fd, const struct tunnel_dst *d, struct hbone **ret)
 {
-	int r = want(hb, d);
-
-	hb->peer_ep = d->to;
-	hb->slot = d->slot;
-	hb->own_uri = str_dup(str_of(d->source_uri));
-	if (r == 0)
-		r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
-	return r;
-}
-
-static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
-{
-	int fd = socket_open(t, d), r;
 	struct hbone *hb;
+	int r = hbone_new(t, fd, false, &hb);
 
-	if (fd < 0)
-		return fd;
-	r = hbone_new(t, fd, false, &hb);
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	r = conn_begin(hb, d);
+	hb->peer_ep = d->to;
+	hb->slot = d->slot;
+	hb->own_uri = str_dup(str_of(d->source_uri));
+	r = want(hb, d);
 	if (r == 0)
-		r = hmap_insert(&t->pool, &hb->by_key, hash);
+		r = hb->own_uri ? hbone_start(hb) : -ENOMEM;
 	if (r < 0) {
 		hbone_close(hb, WEFT_REASON_NO_IDENTITY, log_strerror(r));
 		return r;
 	}
-	hb->pooled = true;
 	*ret = hb;
+	return 0;
+}
+
+static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash, struct hbone **ret)
+{
+	int fd = socket_open(t, d), r = fd < 0 ? fd : client_new(t, fd, d, ret);
+
+	if (r < 0)
+		return r;
+	r = hmap_insert(&t->pool, &(*ret)->by_key, hash);
+	if (r < 0) {
+		hbone_close(*ret, WEFT_REASON_NO_IDENTITY, log_strerror(r));
+		return r;
+	}
+	(*ret)->pooled = true;
 	return 0;
 }
 
@@ -186,26 +189,18 @@ static int conn_open(struct tunnel *t, const struct tunnel_dst *d, uint64_t hash
 static int nested_open(struct tunnel *t, const struct tunnel_dst *d, const struct h2_headers *req,
 		       struct hbone **ret)
 {
-	struct hbone *hb;
 	struct nest *n;
 	int fd, r = nest_open(t, d, req, &n, &fd);
 
 	if (r < 0)
 		return r;
-	r = hbone_new(t, fd, false, &hb);
+	r = client_new(t, fd, d, ret);
 	if (r < 0) {
-		close(fd);
-		nest_drop(n);
+		nest_free(n);
 		return r;
 	}
-	nest_bind(n, hb);
-	r = conn_begin(hb, d);
-	if (r < 0) {
-		hbone_close(hb, WEFT_REASON_NO_IDENTITY, log_strerror(r));
-		return r;
-	}
-	hb->draining = true;
-	*ret = hb;
+	nest_bind(n, *ret);
+	(*ret)->draining = true;
 	return 0;
 }
 

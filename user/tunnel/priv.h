@@ -194,12 +194,12 @@ void stream_send_waiting(struct hbone *hb);
 void stream_batch_flush(struct tunnel *t);
 /* nest.c: tunnels in streams of others */
 /* Dials the gateway of d and begins to carry bytes between that stream and *ret_fd, which is the
- * caller's: the socket of the tunnel inside. req is copied but for forwarded_network, which is not for the
- * gateway. hbone_new() with that socket is to follow, then nest_bind(), or nest_drop(). */
+ * caller's: the socket of the tunnel inside. req is copied but for forwarded_network, which is not for
+ * the gateway. nest_bind() is to follow, or nest_free(). */
 int nest_open(struct tunnel *t, const struct tunnel_dst *d, const struct h2_headers *req,
 	      struct nest **ret, int *ret_fd);
 void nest_bind(struct nest *n, struct hbone *inner);
-void nest_drop(struct nest *n);
+void nest_free(void *nest);
 /* The tunnel inside has closed its socket. */
 void nest_inner_gone(struct nest *n);
 void nest_free_all(struct tunnel *t);
