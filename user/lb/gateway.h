@@ -2,7 +2,8 @@
 #pragma once
 /*
  * From the text of a waypoint or of the gateway of a network (model/gateway.h) to the pod that HBONE
- * goes to, and back: is this workload one of those that the text means? Pure: any thread that may read the snapshot.
+ * goes to, and back: is this workload one of those that the text means? Pure: any thread that may
+ * read the snapshot.
  */
 #include "base/errbuf.h"
 #include "lb/pick.h"

@@ -281,21 +281,25 @@ int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port
 	return 0;
 }
 
+struct lb_from lb_from_workload(const struct workload *w)
+{
+	return (struct lb_from){
+		.region = w->group->region,
+		.zone = w->group->zone,
+		.subzone = w->group->subzone,
+		.node = w->node,
+		.cluster = w->group->cluster,
+		.network = w->network,
+	};
+}
+
 void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret)
 {
 	*ret = (struct lb_from){ "", "", "", node, "", "", false };
 	for (size_t i = 0; i < s->n_workloads; i++) {
-		const struct workload *w = s->workload[i];
-
-		if (strcmp(w->node, node) != 0)
+		if (strcmp(s->workload[i]->node, node) != 0)
 			continue;
-		*ret = (struct lb_from){ w->group->region,
-					 w->group->zone,
-					 w->group->subzone,
-					 w->node,
-					 w->group->cluster,
-					 w->network,
-					 false };
+		*ret = lb_from_workload(s->workload[i]);
 		return;
 	}
 }

@@ -60,5 +60,7 @@ struct lb_row {
  * malloc'ed. Errors as of lb_slots(). */
 int lb_rows(const struct service *svc, const struct lb_from *from, uint16_t port, bool v4,
 	    struct lb_row **ret);
+/* Where a workload stands. The texts are its own. */
+struct lb_from lb_from_workload(const struct workload *w);
 /* Where a node stands: the place of any of its workloads. The texts are those of s. */
 void lb_from_node(const struct snap *s, const char *node, struct lb_from *ret);

@@ -245,13 +245,7 @@ static void to_endpoint(const struct snap *s, const struct workload *src, const 
 void route_find(const struct snap *s, const struct workload *src, const struct weft_ep *dialled,
 		const struct weft_ep *chosen, struct errbuf *err, struct route *ret)
 {
-	const struct lb_from from = { src->group->region,
-				      src->group->zone,
-				      src->group->subzone,
-				      src->node,
-				      src->group->cluster,
-				      src->network,
-				      false };
+	const struct lb_from from = lb_from_workload(src);
 	const struct target t = target_of(s, dialled, src->ns);
 	const char *waypoint = t.svc ? service_waypoint(t.svc) : t.w ? t.w->waypoint : "";
 

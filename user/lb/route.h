@@ -13,9 +13,9 @@ enum route_kind {
 			 * the address that .dst's hostname has by now and the port of .to */
 	ROUTE_WAYPOINT, /* HBONE to .to, which is .dst's; what was dialled is the authority */
 	ROUTE_GATEWAY, /* .dst is in another network. HBONE to .to, which is .gateway's, and in a stream
-			* of it HBONE to whoever proves a SAN of .sans_of (there are some; the workload that istiod
-			* shows for another network need not be one that runs); the authority of both is its
-			* hostname with the port that was dialled */
+			* of it HBONE to whoever proves a SAN of .sans_of (it has some, and .dst's own
+			* identity does not count: it need not be a workload that runs). The authority of
+			* both is the hostname of .sans_of with the port that was dialled */
 	ROUTE_REFUSED, /* .reason, and a sentence in err */
 };
 

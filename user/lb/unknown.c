@@ -22,6 +22,21 @@ static bool addr_is_known(const struct snap *s, const struct weft_addr *a)
 	return snap_workload_by_addr(s, a) || snap_service_by_vip(s, a);
 }
 
+/* What ref is called; an address is one of this network, unless ref says another. */
+static bool name_of(const struct gateway_ref *ref, const char *network, struct unknown *ret)
+{
+	char said[256];
+
+	if (!ref->by_addr) {
+		*ret = (struct unknown){ 0 };
+		return str_copy(ret->name, sizeof(ret->name), ref->key) >= 0;
+	}
+	if (ref->network.n && str_copy(said, sizeof(said), ref->network) >= 0)
+		network = said;
+	unknown_addr(network, &ref->addr, ret);
+	return true;
+}
+
 static bool waypoint_unknown(const struct snap *s, const char *network, const char *text,
 			     struct unknown *ret)
 {
@@ -29,20 +44,11 @@ static bool waypoint_unknown(const struct snap *s, const char *network, const ch
 
 	if (!text[0] || gateway_parse(str_of(text), &ref) < 0)
 		return false;
-	if (ref.by_addr) {
-		char own[256];
-
-		if (addr_is_known(s, &ref.addr))
-			return false;
-		if (!ref.network.n || str_copy(own, sizeof(own), ref.network) < 0)
-			snprintf(own, sizeof(own), "%s", network);
-		unknown_addr(own, &ref.addr, ret);
-		return true;
-	}
-	if (snap_service_by_key(s, ref.key) || snap_workload_by_host(s, ref.ns, ref.hostname))
+	if (ref.by_addr ? addr_is_known(s, &ref.addr)
+			: snap_service_by_key(s, ref.key) ||
+				  snap_workload_by_host(s, ref.ns, ref.hostname))
 		return false;
-	*ret = (struct unknown){ 0 };
-	return str_copy(ret->name, sizeof(ret->name), ref.key) >= 0;
+	return name_of(&ref, network, ret);
 }
 
 /* Of a workload behind a gateway to another network; its address means nothing in ours. */
@@ -52,19 +58,11 @@ static bool gateway_unknown(const struct snap *s, const struct lb_from *from,
 	struct errbuf err = { 0 };
 	struct gateway_ref ref;
 	struct gateway_hop hop;
-	char network[256];
 
 	if (!w->group->gateway[0] || !lb_is_away(from->network, w) ||
 	    gateway_pick_network(s, w, from, true, &err, &hop) != -ENOENT ||
-	    gateway_parse(str_of(w->group->gateway), &ref) < 0)
+	    gateway_parse(str_of(w->group->gateway), &ref) < 0 || !name_of(&ref, w->network, ret))
 		return false;
-	if (!ref.by_addr) {
-		*ret = (struct unknown){ 0 };
-		return str_copy(ret->name, sizeof(ret->name), ref.key) >= 0;
-	}
-	if (str_copy(network, sizeof(network), ref.network.n ? ref.network : str_of(w->network)) < 0)
-		return false;
-	unknown_addr(network, &ref.addr, ret);
 	ret->by_addr = false;
 	return true;
 }

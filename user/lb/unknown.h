@@ -16,8 +16,8 @@ struct unknown {
 /* The name of an address in the network of this node. */
 void unknown_addr(const char *network, const struct weft_addr *a, struct unknown *ret);
 /*
- * The first thing that is missing: of what was dialled, of a waypoint of it, of a gateway to one of its
- * endpoints, or, of a service without a single endpoint, the service again. False: nothing is, and *ret is not touched.
+ * The first thing that is missing: of what was dialled, of a waypoint of it, of a gateway to one of
+ * its endpoints, or, of a service without a single endpoint, the service again. False: nothing is.
  */
 bool unknown_of(const struct snap *s, const struct workload *src, const char *network,
 		const struct weft_addr *dialled, struct unknown *ret);
