@@ -183,16 +183,14 @@ static int service_sync(struct mesh *m, const struct snap *s, const struct servi
 	return 0;
 }
 
-int mesh_services_sync(struct mesh *m, const struct snap *s)
+int mesh_services_sync(struct mesh *m, const struct snap *s, const struct lb_from *from)
 {
-	struct lb_from from;
 	int r = 0;
 
 	m->round++;
-	lb_from_node(s, m->node, &from);
 	for (size_t i = 0; i < s->n_services && r == 0; i++)
 		if (s->service[i]->lb_mode != LB_PASSTHROUGH)
-			r = service_sync(m, s, s->service[i], &from);
+			r = service_sync(m, s, s->service[i], from);
 	return r;
 }
 
@@ -214,7 +212,7 @@ int mesh_sync(struct mesh *m, const struct snap *s)
 	snprintf(m->network, sizeof(m->network), "%s", from.network);
 	r = mesh_addrs_sync(m, s);
 	if (r == 0)
-		r = mesh_services_sync(m, s);
+		r = mesh_services_sync(m, s, &from);
 	if (r < 0) {
 		log_error("kernel tables are not complete: %s", log_strerror(r));
 		return r; /* and nothing is removed */

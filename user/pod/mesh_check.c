@@ -370,8 +370,11 @@ int mesh_check(struct mesh *m, const struct snap *s,
 {
 	struct mesh *want = mesh_shadow(m);
 	struct check c = { .m = m, .want = want, .s = s, .fn = fn, .arg = arg };
-	int r = want ? mesh_services_sync(want, s) : -ENOMEM;
+	struct lb_from from;
+	int r;
 
+	lb_from_node(s, m->node, &from);
+	r = want ? mesh_services_sync(want, s, &from) : -ENOMEM;
 	if (r == 0) {
 		mesh_ranges_sync(want, s);
 		r = mesh_ranges_expect(want, m);

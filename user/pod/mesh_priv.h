@@ -7,6 +7,7 @@
 #include "base/ip.h"
 #include "base/vec.h"
 #include "io/loop.h"
+#include "lb/pick.h"
 #include "pod/mesh.h"
 
 struct local_addr { /* of a pod that is enrolled here */
@@ -55,8 +56,8 @@ struct mesh {
 
 /* An empty shadow with the pods and the node of m, without a kernel; mesh_free(). */
 struct mesh *mesh_shadow(const struct mesh *m);
-/* The services' tables, without removing anything. -ENOMEM. */
-int mesh_services_sync(struct mesh *m, const struct snap *s);
+/* The services' tables, as seen from there, without removing anything. -ENOMEM. */
+int mesh_services_sync(struct mesh *m, const struct snap *s, const struct lb_from *from);
 struct svc_node *mesh_svc_find(struct mesh *m, const struct weft_svc_key *key);
 void mesh_write_failed(struct mesh *m, const char *table, int r);
 /* mesh_ranges.c: the kernel's weft_ranges are those of s; before the first sync: what it has. */
