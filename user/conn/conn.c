@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "codec/hbone.h"
 #include "feed/demand.h"
 #include "io/tcp.h"
 #include "report/access.h"
@@ -194,6 +195,22 @@ void conn_authority(const struct conn *c, char *buf, size_t cap)
 	}
 	ip_format_ep(text, c->waypoint || c->inbound ? &c->dialled : &c->chosen);
 	snprintf(buf, cap, "%s", text);
+}
+
+int conn_baggage(const struct workload *w, char *buf, size_t cap)
+{
+	const struct hbone_baggage b = {
+		.cluster = str_of(w->group->cluster),
+		.ns = str_of(w->ns),
+		.workload_type = str_of(w->group->workload_type),
+		.workload_name = str_of(w->group->workload_name),
+		.service_name = str_of(w->group->canonical_name),
+		.service_version = str_of(w->group->canonical_revision),
+		.region = str_of(w->group->region),
+		.zone = str_of(w->group->zone),
+	};
+
+	return hbone_baggage_format(buf, cap, &b);
 }
 
 static void report_access(struct conn *c)

@@ -196,6 +196,8 @@ void conn_free(void *conn);
 /* What its CONNECT names: the destination, what was dialled (waypoint), or service and port. */
 #define CONN_AUTHORITY_MAX 270
 void conn_authority(const struct conn *c, char *buf, size_t cap);
+/* How w introduces itself in a CONNECT and its answer; as hbone_baggage_format(). */
+int conn_baggage(const struct workload *w, char *buf, size_t cap);
 const char *conn_action(const struct conn *c); /* name of the stage under way */
 uint64_t conn_bytes_sent(const struct conn *c); /* from the local pod's perspective */
 uint64_t conn_bytes_received(const struct conn *c);

@@ -96,12 +96,9 @@ static struct service *service_named(const struct snap *s, const struct workload
 {
 	struct service *first = NULL, *svc;
 
-	for (size_t i = 0; (svc = snap_service_by_hostname_nth(s, str_of(host), i)); i++) {
-		if (strcmp(svc->ns, w->ns) == 0)
-			return svc;
-		if (!first && service_is_visible(svc, w->ns))
-			first = svc;
-	}
+	for (size_t i = 0; (svc = snap_service_by_hostname_nth(s, str_of(host), i)); i++)
+		if (service_is_meant(svc, w->ns, &first))
+			break;
 	return first;
 }
 
@@ -207,17 +204,6 @@ static enum step stage_connect(struct conn *c)
 static enum step stage_answer(struct conn *c)
 {
 	char baggage[HBONE_TEXT_MAX];
-	const struct workload *w = c->dst;
-	const struct hbone_baggage b = {
-		.cluster = str_of(w->group->cluster),
-		.ns = str_of(w->ns),
-		.workload_type = str_of(w->group->workload_type),
-		.workload_name = str_of(w->group->workload_name),
-		.service_name = str_of(w->group->canonical_name),
-		.service_version = str_of(w->group->canonical_revision),
-		.region = str_of(w->group->region),
-		.zone = str_of(w->group->zone),
-	};
 	int n;
 
 	if (c->app_error < 0)
@@ -225,7 +211,7 @@ static enum step stage_answer(struct conn *c)
 			      c->app_error == -ETIMEDOUT ? WEFT_REASON_TIMEOUT
 							 : WEFT_REASON_CONNECT_FAILED,
 			      log_strerror(c->app_error));
-	n = hbone_baggage_format(baggage, sizeof(baggage), &b);
+	n = conn_baggage(c->dst, baggage, sizeof(baggage));
 	stage_report_open(c);
 	if (c->series) {
 		c->pump.o.count_from_fd = &c->series->sent_bytes;

@@ -225,24 +225,13 @@ static enum step stage_authorize(struct conn *c)
 
 static int head_fill(struct conn *c, struct conn_head *h)
 {
-	const struct workload *w = c->src;
-	const struct hbone_baggage b = {
-		.cluster = str_of(w->group->cluster),
-		.ns = str_of(w->ns),
-		.workload_type = str_of(w->group->workload_type),
-		.workload_name = str_of(w->group->workload_name),
-		.service_name = str_of(w->group->canonical_name),
-		.service_version = str_of(w->group->canonical_revision),
-		.region = str_of(w->group->region),
-		.zone = str_of(w->group->zone),
-	};
 	int n, m;
 
 	conn_authority(c, h->authority, sizeof(h->authority));
 	n = hbone_forwarded_format(h->forwarded, sizeof(h->forwarded), &c->client,
 				   c->service_id && c->service ? str_of(c->service->hostname)
 							       : (struct str){ 0 });
-	m = hbone_baggage_format(h->baggage, sizeof(h->baggage), &b);
+	m = conn_baggage(c->src, h->baggage, sizeof(h->baggage));
 	if (n < 0 || m < 0)
 		return -ENAMETOOLONG;
 	hbone_traceparent(h->traceparent);

@@ -95,17 +95,23 @@ bool service_is_visible(const struct service *svc, const char *ns)
 	return !svc->ns_only || strcmp(svc->ns, ns) == 0;
 }
 
+bool service_is_meant(struct service *svc, const char *ns, struct service **first)
+{
+	bool own = strcmp(svc->ns, ns) == 0;
+
+	if (own || (!*first && service_is_visible(svc, ns)))
+		*first = svc;
+	return own;
+}
+
 struct service *snap_service_by_vip_for(const struct snap *s, const struct weft_addr *vip,
 					const char *ns)
 {
 	struct service *first = NULL, *svc;
 
-	for (size_t i = 0; (svc = snap_service_by_vip_nth(s, vip, i)); i++) {
-		if (strcmp(svc->ns, ns) == 0)
-			return svc;
-		if (!first && !svc->ns_only)
-			first = svc;
-	}
+	for (size_t i = 0; (svc = snap_service_by_vip_nth(s, vip, i)); i++)
+		if (service_is_meant(svc, ns, &first))
+			break;
 	return first;
 }
 
@@ -131,16 +137,10 @@ struct service *snap_service_by_range_for(const struct snap *s, const struct wef
 	const struct snap_index *x = s->index;
 	struct service *first = NULL;
 
-	for (size_t i = 0; i < x->n_ranges; i++) {
-		struct service *svc = x->ranges[i].svc;
-
-		if (!in_range(a, &x->ranges[i].prefix))
-			continue;
-		if (strcmp(svc->ns, ns) == 0)
-			return svc;
-		if (!first && !svc->ns_only)
-			first = svc;
-	}
+	for (size_t i = 0; i < x->n_ranges; i++)
+		if (in_range(a, &x->ranges[i].prefix) &&
+		    service_is_meant(x->ranges[i].svc, ns, &first))
+			break;
 	return first;
 }
 

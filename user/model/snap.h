@@ -110,6 +110,9 @@ struct service *snap_service_by_hostname_nth(const struct snap *s, struct str ho
 bool workload_is_member(const struct workload *w, const struct service *svc);
 /* May clients of namespace ns use it? */
 bool service_is_visible(const struct service *svc, const char *ns);
+/* For those that could be meant, in their order, by a client of namespace ns: *first (NULL before) is the
+ * one by now; true: for good. */
+bool service_is_meant(struct service *svc, const char *ns, struct service **first);
 /* The one that a client of namespace ns means: of its own namespace, else the first one that it may
  * use. */
 struct service *snap_service_by_vip_for(const struct snap *s, const struct weft_addr *vip,
