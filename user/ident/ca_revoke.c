@@ -22,7 +22,6 @@
 #include "ident/ca.h"
 #include "ident/ca_pair.h"
 #include "ident/keydir.h"
-#include "tls/identity.h"
 
 #define SKEW_S 60
 #define CERT_SUFFIX "-cert.pem"
@@ -30,7 +29,7 @@
 struct lists {
 	int dirfd;
 	const char *dir;
-	STACK_OF(X509_CRL) * all;
+	STACK_OF(X509_CRL) *all;
 };
 
 static void lists_fini(struct lists *l)
@@ -83,7 +82,7 @@ static int lists_read(struct lists *l, struct errbuf *err)
 	}
 	/* After the last one PEM finds no further beginning; all else is damage, and writing the
 	 * file anew would let in what it revoked. */
-	r = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE ? 0 : -EINVAL;
+	r = pem_ended() ? 0 : -EINVAL;
 	ERR_clear_error();
 	if (r < 0)
 		return errbuf_set(err, r,
@@ -168,17 +167,6 @@ static int issuer_find(struct lists *l, issuer_fn fn, const void *arg, char *ret
 }
 
 /* ---- what ---- */
-
-static int serial_text(const ASN1_INTEGER *serial, char *buf, size_t cap)
-{
-	BIGNUM *bn = ASN1_INTEGER_to_BN(serial, NULL);
-	char *z = bn ? BN_bn2dec(bn) : NULL;
-	int n = z ? snprintf(buf, cap, "%s", z) : -1;
-
-	OPENSSL_free(z);
-	BN_free(bn);
-	return n > 0 && (size_t)n < cap ? 0 : -EINVAL;
-}
 
 static int serial_parse(const char *text, ASN1_INTEGER **ret)
 {
@@ -327,7 +315,10 @@ static int list_of(struct lists *l, X509 *issuer, X509_CRL **ret)
 
 static void describe(struct ca_revoked *ret, X509_CRL *crl, const X509_REVOKED *entry)
 {
-	serial_text(X509_REVOKED_get0_serialNumber(entry), ret->serial, sizeof(ret->serial));
+	char *serial = serial_text(X509_REVOKED_get0_serialNumber(entry));
+
+	snprintf(ret->serial, sizeof(ret->serial), "%s", serial ? serial : "?");
+	OPENSSL_free(serial);
 	ret->revoked_s = cert_unix(X509_REVOKED_get0_revocationDate(entry));
 	ret->next_update_s = cert_unix(X509_CRL_get0_nextUpdate(crl));
 }

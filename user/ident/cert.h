@@ -4,7 +4,6 @@
  * X.509 of the embedded CA: one function that makes a certificate of a kind from a plain
  * description, keys, PEM both ways. Stateless. Any thread.
  */
-#include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 #include <stddef.h>
@@ -12,6 +11,7 @@
 
 #include "base/errbuf.h"
 #include "base/own.h"
+#include "tls/identity.h"
 
 static inline void own_x509(X509 **x)
 {
@@ -25,15 +25,8 @@ static inline void own_pkey(EVP_PKEY **k)
 	*k = NULL;
 }
 
-static inline void own_bio(BIO **b)
-{
-	BIO_free(*b);
-	*b = NULL;
-}
-
 #define _x509_ cleanup_with(own_x509)
 #define _pkey_ cleanup_with(own_pkey)
-#define _bio_ cleanup_with(own_bio)
 
 enum cert_kind { CERT_ROOT, CERT_NODE, CERT_LEAF, CERT_KIND_MAX };
 

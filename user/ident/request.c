@@ -12,15 +12,11 @@
 
 #include "base/own.h"
 #include "base/str.h"
+#include "tls/identity.h"
 
 static void own_req(X509_REQ **r)
 {
 	X509_REQ_free(*r);
-}
-
-static void own_bio(BIO **b)
-{
-	BIO_free(*b);
 }
 
 static void own_extension(X509_EXTENSION **e)
@@ -62,7 +58,7 @@ static int add_san(X509_REQ *req, const char *uri)
 int request_make(EVP_PKEY *key, const char *uri, char **ret_pem)
 {
 	cleanup_with(own_req) X509_REQ *req = X509_REQ_new();
-	cleanup_with(own_bio) BIO *bio = BIO_new(BIO_s_mem());
+	_bio_ BIO *bio = BIO_new(BIO_s_mem());
 	char *p, *text;
 	long n;
 	int r;

@@ -20,11 +20,6 @@
 #define PEM_MAX (4u << 20)
 #define CERTS_MAX 4096 /* trust bundles of federated meshes have hundreds */
 
-static void own_bio(BIO **b)
-{
-	BIO_free(*b);
-}
-
 static void own_certs(STACK_OF(X509) **s)
 {
 	sk_X509_pop_free(*s, X509_free);
@@ -47,8 +42,7 @@ static BIO *pem_bio(struct str pem)
 	return pem.n > 0 && pem.n <= PEM_MAX ? BIO_new_mem_buf(pem.p, (int)pem.n) : NULL;
 }
 
-/* Whether reading stopped because nothing is left, not because of something broken. */
-static bool pem_ended(void)
+bool pem_ended(void)
 {
 	unsigned long e = ERR_peek_last_error();
 
@@ -64,7 +58,7 @@ static const char *pem_reason(void)
 
 int pem_certs(struct str pem, const char *what, struct errbuf *err, STACK_OF(X509) **ret)
 {
-	cleanup_with(own_bio) BIO *bio = NULL;
+	_bio_ BIO *bio = NULL;
 	cleanup_with(own_certs) STACK_OF(X509) *certs = sk_X509_new_null();
 	X509 *x;
 	int n = 0;
@@ -95,7 +89,7 @@ int pem_certs(struct str pem, const char *what, struct errbuf *err, STACK_OF(X50
 
 int pem_key(struct str pem, struct errbuf *err, EVP_PKEY **ret)
 {
-	cleanup_with(own_bio) BIO *bio = pem_bio(pem);
+	_bio_ BIO *bio = pem_bio(pem);
 	EVP_PKEY *key;
 
 	if (!bio)
@@ -159,6 +153,15 @@ void cert_uris_fini(struct cert_uris *u)
 		free(u->p[i]);
 	free(u->p);
 	*u = (struct cert_uris){ 0 };
+}
+
+char *serial_text(const ASN1_INTEGER *serial)
+{
+	BIGNUM *bn = ASN1_INTEGER_to_BN(serial, NULL);
+	char *text = bn ? BN_bn2dec(bn) : NULL;
+
+	BN_free(bn);
+	return text;
 }
 
 uint64_t cert_unix(const ASN1_TIME *t)

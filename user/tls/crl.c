@@ -30,11 +30,6 @@ struct tls_crl {
 	uint64_t next_update;
 };
 
-static void own_bio(BIO **b)
-{
-	BIO_free(*b);
-}
-
 static void own_crl(struct tls_crl **c)
 {
 	tls_crl_put(c);
@@ -90,9 +85,7 @@ static int read_der(struct tls_crl *c, struct str text, struct errbuf *err)
 
 static int read_pem(struct tls_crl *c, struct str text, struct errbuf *err)
 {
-	cleanup_with(own_bio) BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
-	unsigned long e;
-
+	_bio_ BIO *bio = BIO_new_mem_buf(text.p, (int)text.n);
 	if (!bio)
 		return -ENOMEM;
 	for (;;) {
@@ -105,10 +98,9 @@ static int read_pem(struct tls_crl *c, struct str text, struct errbuf *err)
 			return errbuf_set(err, -EINVAL, "more than %d lists", LISTS_MAX);
 		}
 	}
-	e = ERR_peek_last_error();
-	if (ERR_GET_LIB(e) != ERR_LIB_PEM || ERR_GET_REASON(e) != PEM_R_NO_START_LINE)
+	if (!pem_ended())
 		return errbuf_set(err, -EINVAL, "list %d is broken: %s",
-				  sk_X509_CRL_num(c->list) + 1, ERR_reason_error_string(e));
+				  sk_X509_CRL_num(c->list) + 1, ERR_reason_error_string(ERR_peek_last_error()));
 	if (sk_X509_CRL_num(c->list) == 0)
 		return errbuf_set(err, -EINVAL, "there is no revocation list in it");
 	return 0;

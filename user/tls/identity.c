@@ -97,7 +97,6 @@ static int ctx_fill(SSL_CTX *ctx, const struct parts *p, struct errbuf *err)
 static int identity_build(struct tls_identity *id, const struct parts *p, struct errbuf *err)
 {
 	X509 *leaf = sk_X509_value(p->chain, 0);
-	BIGNUM *serial;
 	int r;
 
 	r = cert_uris(leaf, &id->uris);
@@ -105,9 +104,7 @@ static int identity_build(struct tls_identity *id, const struct parts *p, struct
 		return r == -ENOMEM ? r : errbuf_set(err, -EINVAL, "leaf with a broken URI SAN");
 	id->not_before = cert_unix(X509_get0_notBefore(leaf));
 	id->not_after = cert_unix(X509_get0_notAfter(leaf));
-	serial = ASN1_INTEGER_to_BN(X509_get0_serialNumber(leaf), NULL);
-	id->serial = serial ? BN_bn2dec(serial) : NULL;
-	BN_free(serial);
+	id->serial = serial_text(X509_get0_serialNumber(leaf));
 	if (!id->serial)
 		return -ENOMEM;
 	for (size_t i = 0; i < ARRAY_LEN(id->ctx); i++) {

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "base/errbuf.h"
+#include "base/own.h"
 #include "base/str.h"
 #include "tls/handshake.h"
 
@@ -27,6 +28,17 @@ void hs_keylog(const SSL *ssl, const char *line);
 /* Whether the protocol agreed on is the one of the policy. */
 bool ctx_alpn_ok(const SSL *ssl);
 
+static inline void own_bio(BIO **b)
+{
+	BIO_free(*b);
+	*b = NULL;
+}
+
+#define _bio_ cleanup_with(own_bio)
+
+/* Whether reading PEM stopped because nothing is left, not because of something broken; looks at the
+ * newest OpenSSL error of this thread. */
+bool pem_ended(void);
 /* Takes all certificates out of PEM text, in order. -EINVAL with a sentence that begins with
  * what, also for none at all; -ENOMEM. */
 int pem_certs(struct str pem, const char *what, struct errbuf *err, STACK_OF(X509) * *ret);
@@ -41,3 +53,5 @@ struct cert_uris {
 int cert_uris(X509 *cert, struct cert_uris *ret);
 void cert_uris_fini(struct cert_uris *u);
 uint64_t cert_unix(const ASN1_TIME *t); /* 0 before 1970 */
+/* Decimal; for OPENSSL_free(). NULL: out of memory. */
+char *serial_text(const ASN1_INTEGER *serial);

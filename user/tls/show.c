@@ -24,19 +24,10 @@ static char *pem_base64(X509 *x)
 	return text;
 }
 
-static char *serial_text(X509 *x)
-{
-	BIGNUM *bn = ASN1_INTEGER_to_BN(X509_get0_serialNumber(x), NULL);
-	char *text = bn ? BN_bn2dec(bn) : NULL;
-
-	BN_free(bn);
-	return text;
-}
-
 static int show(X509 *x, bool root, void (*fn)(void *arg, const struct tls_cert_text *c), void *arg)
 {
 	_free_ char *pem = pem_base64(x);
-	char *serial = serial_text(x);
+	char *serial = serial_text(X509_get0_serialNumber(x));
 	const struct tls_cert_text c = { .root = root,
 					 .pem_base64 = pem,
 					 .serial = serial,
