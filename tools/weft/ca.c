@@ -34,7 +34,7 @@ static void print_text(const struct cli *c, const char *dir, bool kept)
 		printf("%s/%s-cert.pem: intermediate of node %s\n", dir, c->nodes[i], c->nodes[i]);
 }
 
-static void print_json(const struct cli *c, const char *dir, bool kept)
+static void print_made(const struct cli *c, const char *dir, bool kept)
 {
 	_json_ json_t *reply = NULL;
 	json_t *nodes = json_array();
@@ -43,8 +43,7 @@ static void print_json(const struct cli *c, const char *dir, bool kept)
 		json_array_append_new(nodes, json_string(c->nodes[i]));
 	reply = json_pack("{s:b, s:s, s:b, s:o}", "ok", 1, "dir", dir, "root_kept", (int)kept,
 			  "nodes", nodes);
-	if (reply && json_dumpf(reply, stdout, JSON_INDENT(2)) == 0)
-		putchar('\n');
+	print_json(reply);
 }
 
 int cmd_ca_init(const struct cli *c)
@@ -65,7 +64,7 @@ int cmd_ca_init(const struct cli *c)
 		if (ca_init_node(dir, c->nodes[i], NODE_LIFE_S, &err) < 0)
 			return complain(&err);
 	if (c->json)
-		print_json(c, dir, kept);
+		print_made(c, dir, kept);
 	else
 		print_text(c, dir, kept);
 	return EXIT_DONE;
@@ -100,8 +99,7 @@ int cmd_ca_revoke(const struct cli *c)
 	reply = revoked_json(&r);
 	if (reply)
 		json_object_set_new(reply, "was_revoked", json_boolean(was));
-	if (reply && json_dumpf(reply, stdout, JSON_INDENT(2)) == 0)
-		putchar('\n');
+	print_json(reply);
 	return EXIT_DONE;
 }
 
@@ -139,7 +137,6 @@ int cmd_ca_revoked(const struct cli *c)
 	}
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(list, revoked_json(&all[i]));
-	if (list && json_dumpf(list, stdout, JSON_INDENT(2)) == 0)
-		putchar('\n');
+	print_json(list);
 	return EXIT_DONE;
 }

@@ -169,8 +169,7 @@ int cmd_check(const struct cli *cli)
 	} else {
 		answer = json_pack("{s:b, s:s, s:O}", "ok", !c.failed, "kernel", u.release, "checks",
 				   c.list);
-		if (answer && json_dumpf(answer, stdout, JSON_INDENT(2)) == 0)
-			putchar('\n');
+		print_json(answer);
 	}
 	return r != EXIT_DONE ? r : c.failed ? EXIT_FAILED : EXIT_DONE;
 }

@@ -166,14 +166,18 @@ int targets_ask(struct targets *t, const json_t *request)
 	return r;
 }
 
+void print_json(const json_t *j)
+{
+	if (j && json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0)
+		putchar('\n');
+}
+
 void targets_print_json(struct targets *t)
 {
-	const size_t flags = JSON_INDENT(2) | JSON_PRESERVE_ORDER;
 	_json_ json_t *all = NULL, *nodes = NULL;
 
 	if (!t->many) {
-		if (t->v.p[0].reply && json_dumpf(t->v.p[0].reply, stdout, flags) == 0)
-			putchar('\n');
+		print_json(t->v.p[0].reply);
 		return;
 	}
 	nodes = json_object();
@@ -182,8 +186,7 @@ void targets_print_json(struct targets *t)
 			json_object_set(nodes, one->node, one->reply);
 	all = json_object();
 	json_object_set(all, "nodes", nodes);
-	if (json_dumpf(all, stdout, flags) == 0)
-		putchar('\n');
+	print_json(all);
 }
 
 static int ask_and_print(const struct cli *c, const json_t *request, struct targets *t,

@@ -45,6 +45,8 @@ int targets_ask(struct targets *t, const json_t *request);
 /* One request to one socket: EXIT_DONE, EXIT_FAILED when the daemon said no, EXIT_UNREACHABLE;
  * then the sentence is in err. */
 int client_call(const char *path, const json_t *request, struct errbuf *err, json_t **ret);
+/* On stdout, readable, with a line's end; NULL: nothing. */
+void print_json(const json_t *j);
 /* One reply as it is, several as {"nodes": {NAME: reply}}; on stdout. */
 void targets_print_json(struct targets *t);
 

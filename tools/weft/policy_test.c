@@ -113,8 +113,7 @@ static void print_summary(struct run *run)
 	all = json_pack("{s:b, s:s, s:I, s:I, s:O}", "ok", 1, "file", run->path, "passed",
 			(json_int_t)run->passed, "failed", (json_int_t)run->failed, "cases",
 			run->rows);
-	if (all && json_dumpf(all, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0)
-		putchar('\n');
+	print_json(all);
 }
 
 static void run_fini(struct run *run)

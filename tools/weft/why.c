@@ -352,12 +352,6 @@ void why_print(const json_t *story, int indent)
 		printf("\n%*sand %.0f ways more\n", indent, "", get_num(story, "routes_not_shown"));
 }
 
-static void print_json(const json_t *story)
-{
-	if (json_dumpf(story, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER) == 0)
-		putchar('\n');
-}
-
 int cmd_why(const struct cli *c)
 {
 	cleanup_with(ask_fini) struct ask a = { 0 };
