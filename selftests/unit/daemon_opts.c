@@ -233,7 +233,7 @@ static void on_demand_needs_istiod_and_no_names(void **state)
 	setenv("XDS_ON_DEMAND", "true", 1);
 	assert_int_equal(parse(f, NULL), 0);
 	unsetenv("XDS_ON_DEMAND");
-	assert_int_equal(f->o.xds_on_demand % 2, OPTS_DNS_ON);
+	assert_int_equal(f->o.xds_on_demand % 2, OPTS_SWITCH_ON);
 }
 
 static void a_file_that_was_asked_for_must_exist(void **state)

@@ -136,7 +136,7 @@ int istiod_prepare(struct daemon *d, struct errbuf *err)
 	int r = 0;
 
 	channel_opts(d, true, &d->istiod.ca);
-	if (d->opts.xds_on_demand % 2 == OPTS_DNS_ON)
+	if (opts_is_on(d->opts.xds_on_demand))
 		r = demand_new(d->loop, &d->istiod.demand);
 	return r < 0 ? r : read_environment(d, err);
 }

@@ -25,14 +25,14 @@ static const char *const certificates_words[] = { "ca", "files", "istio", NULL }
 static const char *const aead_words[] = { "auto", "ipsec-mb", "openssl", NULL };
 static const char *const confine_words[] = { "on", "off", NULL };
 /* As istio says it, too: of each pair the second is off. */
-static const char *const dns_words[] = { "on", "off", "true", "false", NULL };
+static const char *const switch_words[] = { "on", "off", "true", "false", NULL };
 static const char *const format_words[] = { "text", "json", NULL };
 static const char *const level_words[] = { "error", "warn", "info", "debug", NULL };
 _Static_assert(ARRAY_LEN(guard_words) == OPTS_GUARD_MAX + 1, "name every guard");
 _Static_assert(ARRAY_LEN(same_node_words) == OPTS_SAME_NODE_MAX + 1, "name every mode");
 _Static_assert(ARRAY_LEN(certificates_words) == OPTS_CERTS_MAX + 1, "name every source");
 _Static_assert(ARRAY_LEN(aead_words) == OPTS_AEAD_MAX + 1, "name every engine");
-_Static_assert(ARRAY_LEN(dns_words) == OPTS_DNS_MAX + 1, "name every word");
+_Static_assert(ARRAY_LEN(switch_words) == OPTS_SWITCH_MAX + 1, "name every word");
 _Static_assert(ARRAY_LEN(confine_words) == OPTS_CONFINE_MAX + 1, "name both");
 _Static_assert(ARRAY_LEN(format_words) == OPTS_FORMAT_MAX + 1, "name every format");
 _Static_assert(ARRAY_LEN(level_words) == LOG_LEVEL_MAX + 1, "name every level");
@@ -53,7 +53,7 @@ static const struct optkey keys[] = {
 	  .env = { "XDS_ROOT_CA" }, .help = "PEM file, PEM text or SYSTEM, to check istiod against" },
 	{ "xds_alt_hostname", KEY_TEXT_OR_NONE, AT(xds_alt_hostname), .def = "",
 	  .env = { "ALT_XDS_HOSTNAME" }, .help = "another name istiod's certificate may have" },
-	{ "xds_on_demand", KEY_WORD, AT(xds_on_demand), .def = "off", .words = dns_words,
+	{ "xds_on_demand", KEY_WORD, AT(xds_on_demand), .def = "off", .words = switch_words,
 	  .env = { "XDS_ON_DEMAND" },
 	  .help = "istiod is asked for an address when it is needed; with dns: off only" },
 	{ "ca_address", KEY_TEXT_OR_NONE, AT(ca_address), .def = "", .check = optcheck_server,
@@ -115,7 +115,7 @@ static const struct optkey keys[] = {
 	{ "cluster", KEY_TEXT, AT(cluster), .def = "Kubernetes", .check = optcheck_cluster,
 	  .env = { "ISTIO_META_CLUSTER_ID", "CLUSTER_ID" },
 	  .help = "name of this one: for istiod, and for labels where the mesh file gives none" },
-	{ "dns", KEY_WORD, AT(dns), .def = "on", .words = dns_words,
+	{ "dns", KEY_WORD, AT(dns), .def = "on", .words = switch_words,
 	  .env = { "ISTIO_META_DNS_CAPTURE" },
 	  .help = "weftd answers pods the names of the mesh's services" },
 	{ "preferred_service_namespace", KEY_TEXT_OR_NONE, AT(preferred_ns), .def = "",
@@ -471,13 +471,13 @@ static int check_istio(const struct opts *o, struct errbuf *err)
 				  "%s: certificates from istio need its address: set "
 				  "ca_address or xds_address",
 				  source_of(o, &o->certificates));
-	if (o->xds_on_demand % 2 != OPTS_DNS_ON)
+	if (!opts_is_on(o->xds_on_demand))
 		return 0;
 	if (!o->xds_address[0])
 		return errbuf_set(err, -EINVAL, "%s: xds_on_demand needs xds_address",
 				  source_of(o, &o->xds_on_demand));
 	/* A name leads to an address only where all names are known. */
-	if (o->dns % 2 == OPTS_DNS_ON)
+	if (opts_is_on(o->dns))
 		return errbuf_set(err, -EINVAL, "%s: xds_on_demand needs dns: off (%s)",
 				  source_of(o, &o->xds_on_demand), source_of(o, &o->dns));
 	return 0;

@@ -24,9 +24,14 @@ enum opts_same_node { OPTS_DIRECT, OPTS_MTLS, OPTS_SAME_NODE_MAX };
 enum opts_certificates { OPTS_CERTS_CA, OPTS_CERTS_FILES, OPTS_CERTS_ISTIO, OPTS_CERTS_MAX };
 enum opts_aead { OPTS_AEAD_AUTO, OPTS_AEAD_IPSEC_MB, OPTS_AEAD_OPENSSL, OPTS_AEAD_MAX };
 enum opts_confine { OPTS_CONFINE_ON, OPTS_CONFINE_OFF, OPTS_CONFINE_MAX };
-/* An odd value is off. */
-enum opts_dns { OPTS_DNS_ON, OPTS_DNS_OFF, OPTS_DNS_TRUE, OPTS_DNS_FALSE, OPTS_DNS_MAX };
+/* As it was written; see opts_is_on(). */
+enum opts_switch { OPTS_SWITCH_ON, OPTS_SWITCH_OFF, OPTS_SWITCH_TRUE, OPTS_SWITCH_FALSE, OPTS_SWITCH_MAX };
 enum opts_format { OPTS_TEXT, OPTS_JSON, OPTS_FORMAT_MAX };
+
+static inline bool opts_is_on(unsigned word)
+{
+	return word == OPTS_SWITCH_ON || word == OPTS_SWITCH_TRUE;
+}
 
 #define OPTS_KEYS 47
 
@@ -64,7 +69,7 @@ struct opts {
 	uint32_t certificates; /* enum opts_certificates */
 	uint32_t aead; /* enum opts_aead */
 	uint32_t confine; /* enum opts_confine */
-	uint32_t dns, xds_on_demand; /* enum opts_dns */
+	uint32_t dns, xds_on_demand; /* enum opts_switch */
 	uint32_t access_log_format, log_format; /* enum opts_format */
 	uint32_t log_level; /* enum log_level */
 	uint64_t certificate_ttl_ns;

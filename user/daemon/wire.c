@@ -217,7 +217,7 @@ static int start_pods(struct daemon *d)
 		.on_listen = workers_listen,
 		.zds = d->opts.zds[0],
 		.on_unlisten = workers_unlisten,
-		.dns = d->opts.dns % 2 == OPTS_DNS_ON,
+		.dns = opts_is_on(d->opts.dns),
 		.on_dns = names_listen,
 		.on_dns_end = names_unlisten,
 		.on_cut = workers_cut,
