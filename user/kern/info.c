@@ -100,8 +100,7 @@ void kern_prog_each(struct kern *k, void (*fn)(void *arg, const struct kern_prog
 {
 	struct bpf_program *prog;
 
-	bpf_object__for_each_program(prog, k->skel->obj)
-	{
+	bpf_object__for_each_program(prog, k->skel->obj) {
 		struct kern_prog_row row = { 0 };
 
 		if (prog_row(prog, &row) < 0)
@@ -177,8 +176,7 @@ void kern_map_each(struct kern *k, void (*fn)(void *arg, const struct kern_map_r
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj)
-	{
+	bpf_object__for_each_map(map, k->skel->obj) {
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
 		int fd = bpf_map__fd(map);

@@ -57,8 +57,7 @@ static int maps_set_pins(struct kern *k)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj)
-	{
+	bpf_object__for_each_map(map, k->skel->obj) {
 		char path[512];
 		int r;
 
@@ -142,8 +141,7 @@ static bool pins_differ(struct kern *k)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, k->skel->obj)
-	{
+	bpf_object__for_each_map(map, k->skel->obj) {
 		struct bpf_map_info info = { 0 };
 		__u32 len = sizeof(info);
 		_close_ int fd = -1;
