@@ -53,23 +53,6 @@ vip_of() { # SERVICE
 		'.services[] | select(.hostname | startswith($name + ".")) | .vips[] | select(contains(":") | not)' | head -n 1
 }
 
-applied() {
-	weft_json "$1" status | jq .mesh.applied
-}
-
-has_applied() { # NODE COUNT
-	(($(applied "$1") > $2))
-}
-
-apply() { # as lab_file
-	local n1 n2
-	n1=$(applied node1) n2=$(applied node2)
-	lab_file "$@" >"$peers_tmp/lab.yaml"
-	expect_ok lab apply "$peers_tmp/lab.yaml"
-	wait_for 10 has_applied node1 "$n1"
-	wait_for 10 has_applied node2 "$n2"
-}
-
 tunnel_on() { # NODE
 	[[ $(paths "$1") == *hbone* ]]
 }

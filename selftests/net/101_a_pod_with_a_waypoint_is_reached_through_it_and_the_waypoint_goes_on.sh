@@ -35,23 +35,6 @@ lab_file() { # WAYPOINT-OF-SERVER
 	END
 }
 
-applied() {
-	weft_json "$1" status | jq .mesh.applied
-}
-
-has_applied() { # NODE COUNT
-	(($(applied "$1") > $2))
-}
-
-apply() {
-	local n1 n2
-	n1=$(applied node1) n2=$(applied node2)
-	lab_file "$1" >"$peers_tmp/lab.yaml"
-	expect_ok lab apply "$peers_tmp/lab.yaml"
-	wait_for 10 has_applied node1 "$n1"
-	wait_for 10 has_applied node2 "$n2"
-}
-
 why_path() { # POD DESTINATION
 	weft_json node1 why "default/$1" "$2" | jq -r '[.routes[].path] | unique | join(" ")'
 }

@@ -40,22 +40,6 @@ lab_file() { # RANGES
 	END
 }
 
-applied() {
-	weft_json node1 status | jq .mesh.applied
-}
-
-has_applied() { # COUNT
-	(($(applied) > $1))
-}
-
-apply() { # as lab_file
-	local n
-	n=$(applied)
-	lab_file "$@" >"$peers_tmp/lab.yaml"
-	expect_ok lab apply "$peers_tmp/lab.yaml"
-	wait_for 10 has_applied "$n"
-}
-
 arrives_at() { # POD
 	local said
 	said=$(peer client who "$FABRIC" 9000) || fail "client: $said"

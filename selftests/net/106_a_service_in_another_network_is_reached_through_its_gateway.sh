@@ -51,23 +51,6 @@ lab_file() { # [ACCOUNT-OF-GW [GATEWAY [SAN-OF-WEB]]]
 	END
 }
 
-applied() {
-	weft_json "$1" status | jq .mesh.applied
-}
-
-has_applied() { # NODE COUNT
-	(($(applied "$1") > $2))
-}
-
-apply() { # as lab_file
-	local n1 n2
-	n1=$(applied node1) n2=$(applied node2)
-	lab_file "$@" >"$peers_tmp/lab.yaml"
-	expect_ok lab apply "$peers_tmp/lab.yaml"
-	wait_for 10 has_applied node1 "$n1"
-	wait_for 10 has_applied node2 "$n2"
-}
-
 log_says() { # NODE FILTER
 	jq -es "any(.[]; $2)" "$LAB_DIR/$1/access.log" >/dev/null
 }

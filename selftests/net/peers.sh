@@ -17,6 +17,8 @@
 #   last_drop NODE REASON [POLICY]   is this the newest refusal?
 #   map_is_empty NODE MAP
 #   enrol NODE [NS/]POD, unenrol NODE [NS/]POD
+#   mesh_applied NODE, mesh_rejected NODE   how many mesh files
+#   mesh_change CMD...           CMD, and all nodes have it; apply ARGUMENT...: a changed lab_file
 #   weft_on NODE ARGUMENT...     the weft command with that node's daemon
 
 [[ -x /usr/bin/python3 ]] || skip "no /usr/bin/python3"
@@ -194,4 +196,33 @@ unenrol() {
 	local pod=$2
 	[[ $pod == */* ]] || pod=default/$pod
 	expect_ok weft_on "$1" pod unenrol "$pod"
+}
+
+mesh_applied() {
+	weft_json "$1" status | jq .mesh.applied
+}
+
+mesh_rejected() {
+	weft_json "$1" status | jq .mesh.rejected
+}
+
+has_applied() { # NODE COUNT
+	(($(mesh_applied "$1") > $2))
+}
+
+mesh_change() {
+	local node
+	local -A had=()
+	for node in $(lab status -o json | jq -r '.nodes[].name'); do
+		had[$node]=$(mesh_applied "$node")
+	done
+	expect_ok "$@"
+	for node in "${!had[@]}"; do
+		wait_for 10 has_applied "$node" "${had[$node]}"
+	done
+}
+
+apply() {
+	lab_file "$@" >"$peers_tmp/lab.yaml"
+	mesh_change lab apply "$peers_tmp/lab.yaml"
 }

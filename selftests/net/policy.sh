@@ -12,7 +12,6 @@
 #
 #   shop_up                   lab with these pods; web answers
 #   shop_apply                the lab file again, with what the variables are now
-#   mesh_applied NODE, mesh_rejected NODE, mesh_change CMD...: CMD, and both nodes have it
 #   says POD HOST PORT        "ok" or the name of the error, of a new connection
 #   log_has NODE FILTER       the access log has a line for which the jq filter is true
 #   drop_has NODE FILTER      so has the list of recent drops
@@ -64,26 +63,6 @@ shop_up() {
 	wait_for 10 web_listens
 	new_drops node1
 	new_drops node2
-}
-
-mesh_applied() {
-	weft_json "$1" status | jq .mesh.applied
-}
-
-mesh_rejected() {
-	weft_json "$1" status | jq .mesh.rejected
-}
-
-is_applied() {
-	(($(mesh_applied node1) > $1 && $(mesh_applied node2) > $2))
-}
-
-mesh_change() {
-	local one two
-	one=$(mesh_applied node1)
-	two=$(mesh_applied node2)
-	expect_ok "$@"
-	wait_for 10 is_applied "$one" "$two"
 }
 
 shop_write() {
