@@ -10,21 +10,12 @@
 #include "base/bug.h"
 #include "base/log.h"
 #include "feed/xds_priv.h"
-#include "h2/grpc_call.h"
 #include "model/snap.h"
+#include "unit/xds_client.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-static const struct grpc_channel_opts channel_opts = {
-	.server = { .host = "127.0.0.1", .port = 1, .plaintext = true },
-	.alt_name = "",
-	.root_ca = "",
-	.token = "",
-	.cluster = "",
-};
-static const struct grpc_call_opts call_opts = { .path = "/x", .message_max = 1 };
-static const struct grpc_call_ops call_ops = { 0 };
 static struct loop *loop;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -32,32 +23,6 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc, (void)argv;
 	log_set_level((enum log_level)-1); /* below errors: each refusal is one */
 	return loop_new(&loop, "fuzz");
-}
-
-static void begin(struct xds *x)
-{
-	x->loop = loop;
-	x->o = (struct xds_opts){ .node = "n",
-				  .network = "",
-				  .pod_name = "p",
-				  .pod_namespace = "ns",
-				  .instance_ip = "10.0.0.9" };
-	x->decoder.network = "";
-	BUG_ON(intern_new(&x->decoder.strings) < 0);
-	BUG_ON(grpc_channel_new(loop, &channel_opts, &x->channel) < 0);
-	BUG_ON(grpc_call_start(x->channel, &call_opts, &call_ops, x, &x->call) < 0);
-}
-
-static void end(struct xds *x)
-{
-	grpc_call_cancel(&x->call);
-	grpc_channel_free(&x->channel);
-	xds_push_reset(&x->push);
-	xds_clean(x);
-	xds_store_fini(&x->store);
-	BUG_ON(intern_count(x->decoder.strings) != 0);
-	xds_decoder_fini(&x->decoder);
-	intern_free(&x->decoder.strings);
 }
 
 /* As the stream does it. */
@@ -102,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct xds x = { 0 };
 
-	begin(&x);
+	xds_client_begin(&x, loop);
 	while (size > 2) {
 		size_t n = (size_t)(data[0] << 8 | data[1]);
 
@@ -116,6 +81,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		data += n;
 		size -= n;
 	}
-	end(&x);
+	xds_client_end(&x);
 	return 0;
 }

@@ -11,34 +11,11 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "feed/xds_decode.h"
+#include "unit/xds_decoder.h"
 
 static struct xds_decoder *decoder(void **state)
 {
 	return *state;
-}
-
-static int setup(void **state)
-{
-	struct xds_decoder *d = calloc(1, sizeof(*d));
-
-	assert_non_null(d);
-	d->network = "";
-	assert_int_equal(intern_new(&d->strings), 0);
-	*state = d;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct xds_decoder *d = *state;
-
-	/* Every text that was taken was given back. */
-	assert_int_equal(intern_count(d->strings), 0);
-	xds_decoder_fini(d);
-	intern_free(&d->strings);
-	free(d);
-	return 0;
 }
 
 static struct str written(struct pb_writer *w)
@@ -572,7 +549,7 @@ static void scope_action_and_name_must_be_known(void **state)
 	xds_object_put(&o);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, decoder_setup, decoder_teardown)
 
 int main(void)
 {

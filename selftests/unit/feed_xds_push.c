@@ -14,34 +14,16 @@
 #include <string.h>
 
 #include "base/own.h"
-#include "feed/xds_priv.h"
-#include "h2/grpc_call.h"
-
-static const struct grpc_channel_opts channel_opts = {
-	.server = { .host = "127.0.0.1", .port = 1, .plaintext = true },
-	.alt_name = "",
-	.root_ca = "",
-	.token = "",
-	.cluster = "",
-};
-static const struct grpc_call_opts call_opts = { .path = "/x", .message_max = 1 };
-static const struct grpc_call_ops call_ops = { 0 };
+#include "unit/xds_client.h"
 
 static int setup(void **state)
 {
 	struct xds *x = calloc(1, sizeof(*x));
+	struct loop *loop;
 
 	assert_non_null(x);
-	assert_int_equal(loop_new(&x->loop, "test"), 0);
-	x->o = (struct xds_opts){ .node = "n",
-				  .network = "",
-				  .pod_name = "p",
-				  .pod_namespace = "ns",
-				  .instance_ip = "10.0.0.9" };
-	x->decoder.network = "";
-	assert_int_equal(intern_new(&x->decoder.strings), 0);
-	assert_int_equal(grpc_channel_new(x->loop, &channel_opts, &x->channel), 0);
-	assert_int_equal(grpc_call_start(x->channel, &call_opts, &call_ops, x, &x->call), 0);
+	assert_int_equal(loop_new(&loop, "test"), 0);
+	xds_client_begin(x, loop);
 	*state = x;
 	return 0;
 }
@@ -50,13 +32,7 @@ static int teardown(void **state)
 {
 	struct xds *x = *state;
 
-	grpc_call_cancel(&x->call);
-	grpc_channel_free(&x->channel);
-	xds_push_reset(&x->push);
-	xds_clean(x);
-	xds_store_fini(&x->store);
-	xds_decoder_fini(&x->decoder);
-	intern_free(&x->decoder.strings);
+	xds_client_end(x);
 	loop_free(&x->loop);
 	free(x);
 	return 0;

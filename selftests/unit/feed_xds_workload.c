@@ -10,28 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "feed/xds_decode.h"
-
-static int setup(void **state)
-{
-	struct xds_decoder *d = calloc(1, sizeof(*d));
-
-	assert_non_null(d);
-	d->network = "";
-	assert_int_equal(intern_new(&d->strings), 0);
-	*state = d;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct xds_decoder *d = *state;
-
-	xds_decoder_fini(d);
-	intern_free(&d->strings);
-	free(d);
-	return 0;
-}
+#include "unit/xds_decoder.h"
 
 /* One of a deployment, in this zone and with this target port. */
 static struct workload *replica(void **state, const char *name, const char *zone, unsigned target)
@@ -97,7 +76,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			workloads_of_a_deployment_share_what_they_have_in_common, setup, teardown),
+			workloads_of_a_deployment_share_what_they_have_in_common, decoder_setup, decoder_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
