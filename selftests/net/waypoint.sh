@@ -81,16 +81,9 @@ waypoint_onward() { # NUMBER POD-IP:PORT
 }
 
 waypoint_clusters() { # NUMBER POD-IP:PORT
-	[[ ! ${waypoint_pass:-} ]] || cat <<-END
-	  - name: main$1
-	    connect_timeout: 5s
-	    load_assignment:
-	      cluster_name: main$1
-	      endpoints:
-	      - lb_endpoints:
-	        - endpoint: {address: {socket_address: {address: "$(host_of "$2")", port_value: ${2##*:}}}}
-	END
-	[[ ! ${waypoint_pass:-} ]] || return 0
+	local to="envoy_internal_address: {server_listener_name: onward$1}"
+	[[ ! ${waypoint_pass:-} ]] ||
+		to="socket_address: {address: \"$(host_of "$2")\", port_value: ${2##*:}}"
 	cat <<-END
 	  - name: main$1
 	    connect_timeout: 5s
@@ -98,7 +91,10 @@ waypoint_clusters() { # NUMBER POD-IP:PORT
 	      cluster_name: main$1
 	      endpoints:
 	      - lb_endpoints:
-	        - endpoint: {address: {envoy_internal_address: {server_listener_name: onward$1}}}
+	        - endpoint: {address: {$to}}
+	END
+	[[ ! ${waypoint_pass:-} ]] || return 0
+	cat <<-END
 	  - name: hbone$1
 	    connect_timeout: 5s
 	    typed_extension_protocol_options:
