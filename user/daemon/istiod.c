@@ -330,25 +330,33 @@ static void per_type(struct prom *w, const char *name, enum prom_type type, cons
 	}
 }
 
+struct labelled { /* a counter by the value of its one label */
+	const char *value;
+	uint64_t n;
+};
+
+static void per_label(struct prom *w, const char *name, const char *help, const char *label,
+		      const struct labelled *rows, size_t n)
+{
+	prom_family(w, name, PROM_COUNTER, help);
+	for (size_t i = 0; i < n; i++) {
+		prom_begin(w, name, PROM_COUNTER);
+		prom_label(w, label, rows[i].value);
+		prom_u64(w, rows[i].n);
+	}
+}
+
 static void write_ends(const struct xds_status *s, struct prom *w)
 {
-	const struct {
-		const char *reason;
-		uint64_t n;
-	} ends[] = {
+	const struct labelled ends[] = {
 		{ "ConnectionError", s->ended_unreachable },
 		{ "Error", s->ended_error },
 		{ "Reconnect", s->ended_reconnect },
 		{ "Complete", s->ended_complete },
 	};
 
-	prom_family(w, "istio_xds_connection_terminations", PROM_COUNTER,
-		    "streams to istiod that ended, by how");
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		prom_begin(w, "istio_xds_connection_terminations", PROM_COUNTER);
-		prom_label(w, "reason", ends[i].reason);
-		prom_u64(w, ends[i].n);
-	}
+	per_label(w, "istio_xds_connection_terminations", "streams to istiod that ended, by how",
+		  "reason", ends, ARRAY_LEN(ends));
 }
 
 static void write_demand(const struct demand *demand, struct prom *w)
@@ -356,21 +364,14 @@ static void write_demand(const struct demand *demand, struct prom *w)
 	struct demand_stats s;
 
 	demand_stats(demand, &s);
-	const struct {
-		const char *result;
-		uint64_t n;
-	} ends[] = {
+	const struct labelled ends[] = {
 		{ "found", s.found },     { "absent", s.absent }, { "refused", s.refused },
 		{ "timeout", s.timeout }, { "other", s.other },
 	};
 
-	prom_family(w, "weft_xds_demands", PROM_COUNTER,
-		    "connections that waited for something istiod had not told, by how that ended");
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		prom_begin(w, "weft_xds_demands", PROM_COUNTER);
-		prom_label(w, "result", ends[i].result);
-		prom_u64(w, ends[i].n);
-	}
+	per_label(w, "weft_xds_demands",
+		  "connections that waited for something istiod had not told, by how that ended",
+		  "result", ends, ARRAY_LEN(ends));
 	one(w, "weft_xds_demand_wait_seconds", PROM_COUNTER, "how long they waited, all together",
 	    (double)s.waited_ns / 1e9);
 	one(w, "weft_xds_demand_names", PROM_COUNTER, "names that istiod was asked for",
