@@ -150,13 +150,13 @@ static __always_inline int source_ok(const struct weft_addr *src, const struct w
 	return addr_is_zero(src) || (src->b[0] == 0xfe && (src->b[1] & 0xc0) == 0x80);
 }
 
-/* weftd's own leg from inside the pod: sockops has approved it before the SYN left. */
+/* weftd's own, from inside the pod: sockops has noted it before the SYN left. */
 static __always_inline int is_own_leg(const struct packet *p)
 {
 	struct weft_tuple t = { .src = p->src, .dst = p->dst, .sport = p->sport, .dport = p->dport };
 	struct weft_approval *a = bpf_map_lookup_elem(&weft_approved, &t);
 
-	return a && a->kind == WEFT_APPROVED_OWN;
+	return a && a->kind == WEFT_APPROVED_LEAVES;
 }
 
 /* A connection attempt that the hooks did not see, to a peer on another node that must be
@@ -197,7 +197,8 @@ static __always_inline void count_refused(const struct packet *p)
 
 	r.dst = refused_by(&t);
 	/* With an approval the SYN got through, and it was the application that refused. */
-	if (!r.dst || weft_port_is_reserved(t.dport) || bpf_map_lookup_elem(&weft_approved, &t))
+	if (!r.dst || weft_port_is_reserved(t.dport) ||
+	    lets_in(bpf_map_lookup_elem(&weft_approved, &t)))
 		return;
 	w = bpf_map_lookup_elem(&weft_addrs, &t.src);
 	if (w)

@@ -45,7 +45,6 @@ static __always_inline void lookup_tuple(struct bpf_sk_lookup *ctx, struct weft_
 SEC("sk_lookup")
 int weft_sklookup(struct bpf_sk_lookup *ctx)
 {
-	struct weft_approval *a;
 	struct weft_tuple t;
 
 	if (ctx->protocol != IPPROTO_TCP)
@@ -63,8 +62,7 @@ int weft_sklookup(struct bpf_sk_lookup *ctx)
 		return ctx->ingress_ifindex <= LO_IFINDEX && t.dport == WEFT_PORT_DNS ? SK_PASS
 										      : SK_DROP;
 	}
-	a = bpf_map_lookup_elem(&weft_approved, &t);
-	if (a && a->kind != WEFT_APPROVED_WITHDRAWN) {
+	if (lets_in(bpf_map_lookup_elem(&weft_approved, &t))) {
 		stat_inc(WEFT_STAT_LOOKUP_APPROVED);
 		return SK_PASS;
 	}

@@ -4,6 +4,12 @@
  * which sees the answer to it. */
 #include "lib/addr.h"
 
+/* Does it open the pod for its 4-tuple? */
+static __always_inline int lets_in(const struct weft_approval *a)
+{
+	return a && (a->kind == WEFT_APPROVED_DIRECT || a->kind == WEFT_APPROVED_OWN);
+}
+
 /* The workload that refuses everybody without an identity on t's destination and port, or 0. */
 static __always_inline __u32 refused_by(const struct weft_tuple *t)
 {

@@ -33,8 +33,11 @@ weft_static_assert(sizeof(struct weft_tuple) == 36, "contract");
 
 enum weft_approval_kind {
 	WEFT_APPROVED_DIRECT = 1,    /* allowed by a verdict of the connect hook */
-	WEFT_APPROVED_OWN = 2,      /* weftd's own leg to an application */
+	WEFT_APPROVED_OWN = 2,      /* weftd's own leg to an application, judged by the relay */
 	WEFT_APPROVED_WITHDRAWN = 3, /* denied since; weft_reap ends the connection */
+	/* weftd's own, to what takes no tunnel: the guard lets it out. No policy was asked, so a pod of
+	 * this node takes it as it takes any stranger. */
+	WEFT_APPROVED_LEAVES = 4,
 };
 
 struct weft_approval {

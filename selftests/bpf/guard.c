@@ -244,7 +244,10 @@ static void a_syn_around_the_hooks_and_a_waypoint_is_dropped(void **state)
 	expect_plain_syn(e, to_range);
 	assert_int_equal(bpf_map_update_elem(approved, &t, &own, BPF_ANY), 0);
 	expect_plain_syn(e, to_pod);
-	own.kind = WEFT_APPROVED_OWN;
+	own.kind = WEFT_APPROVED_OWN; /* which does not leave its pod */
+	assert_int_equal(bpf_map_update_elem(approved, &t, &own, BPF_ANY), 0);
+	expect_plain_syn(e, to_pod);
+	own.kind = WEFT_APPROVED_LEAVES;
 	assert_int_equal(bpf_map_update_elem(approved, &t, &own, BPF_ANY), 0);
 	expect_passes(e, to_pod);
 	assert_int_equal(bpf_map_delete_elem(approved, &t), 0);

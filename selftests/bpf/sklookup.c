@@ -2,6 +2,7 @@
 /* sk_lookup in pod b, with real sockets: who gets a SYN that reaches the pod. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -159,6 +160,26 @@ static void plaintext_that_no_policy_lets_in_is_refused_at_once(void **state)
 	both_families(*state, strict_is_refused);
 }
 
+static void own_is_a_stranger(struct env *e, const char *ip)
+{
+	_stage_ struct stage s = stage_up(e, ip);
+	_close_ int fd = sock_in(e->a, strchr(ip, ':') ? AF_INET6 : AF_INET, SOCK_STREAM, 0),
+		    got = -1;
+	uint32_t one = WEFT_OWN;
+
+	verdict_set(e, WLD_A, WLD_B, 80, WEFT_VERDICT_ALLOW, 1);
+	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_own), &fd, &one, BPF_ANY);
+	assert_int_equal(dial_fd(fd, ip, 80), 0);
+	got = accept_one(s.plain);
+	assert_true(got >= 0 && nobody_came(s.app));
+}
+
+/* A name that the daemon resolved may lead here: no policy was asked. */
+static void what_the_daemon_sends_elsewhere_is_a_stranger_there(void **state)
+{
+	both_families(*state, own_is_a_stranger);
+}
+
 static void no_daemon_is_refused(struct env *e, const char *ip)
 {
 	_stage_ struct stage s = stage_up(e, ip);
@@ -262,6 +283,7 @@ int main(void)
 		T(an_approved_connection_comes_to_the_application),
 		T(ports_15001_and_15006_are_closed_to_the_outside),
 		T(plaintext_that_no_policy_lets_in_is_refused_at_once),
+		T(what_the_daemon_sends_elsewhere_is_a_stranger_there),
 		T(without_the_daemon_a_listening_application_is_not_reached),
 		T(a_pod_reaches_itself),
 		T(an_approval_is_for_one_connection),

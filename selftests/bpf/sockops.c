@@ -144,12 +144,13 @@ static void the_leg_of_the_daemon_is_approved(void **state)
 	_close_ int l = listen_in(e->b, "10.9.0.2", 80), hbone = listen_in(e->b, "10.9.0.2", 15008);
 	int fd = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
 	int tunnel = sock_in(e->a, AF_INET, SOCK_STREAM, 0);
-	uint32_t one = 1;
+	uint32_t one = 1, mark = WEFT_ROUTE_MARK;
 	struct weft_approval a;
 	struct weft_tuple t;
 
 	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_own), &fd, &one, BPF_ANY);
 	bpf_map_update_elem(bpf_map__fd(e->skel->maps.weft_own), &tunnel, &one, BPF_ANY);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), 0);
 	assert_int_equal(dial_fd(fd, "10.9.0.2", 80), 0);
 	assert_int_equal(dial_fd(tunnel, "10.9.0.2", WEFT_PORT_HBONE), 0);
 	/* Tunnels need none: their port is steered by itself. */

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # A service may have endpoints without addresses, known by a hostname: weftd resolves it as its node does. New
 # connections follow the name when it moves; a name that is gone refuses, with the reason; nameservers that
-# do not answer change nothing for names that were known.
+# do not answer change nothing for names that were known. A name that leads to a pod of the mesh leads to its
+# policies.
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/peers.sh"
 
@@ -25,6 +26,9 @@ pods:
   - {name: client, node: node1}
   - {name: one, node: node1, enrol: false, command: exec $PEER serve 9000}
   - {name: two, node: node1, enrol: false, command: exec $PEER serve 9000}
+  - {name: strict, node: node1, policies: [default/strict], command: exec $PEER serve 9000}
+policies:
+  - {name: strict, namespace: default, scope: WorkloadSelector, action: Deny, rules: [[[{notPrincipals: ["*"]}]]]}
 END
 
 # The servers are outside of the mesh: no workload has their addresses.
@@ -82,10 +86,15 @@ grep -q "weftd resolves api.example.test for each connection" "$peers_tmp/why" |
 # ---- it moves, it goes
 names "$(ip_of two) api.example.test"
 wait_for 20 reaches two || fail "not followed"
-names "127.0.0.9 other.example.test"
+names "$(ip_of strict) api.example.test"
 refused() {
-	! peer client who 240.240.0.7 80 >/dev/null 2>&1
+	! peer client who 240.240.0.7 80 >"$peers_tmp/who" 2>&1
 }
+wait_for 20 refused || fail "a name leads around the policies of a pod: $(cat "$peers_tmp/who")"
+expect_eq "$(seen_as client host "$(ip_of strict)" 9000)" strict "by its address, with an identity"
+names "$(ip_of one) api.example.test"
+wait_for 20 reaches one
+names "127.0.0.9 other.example.test"
 wait_for 20 refused || fail "a name that is gone is still reached"
 wait_for 5 grep -q "cannot resolve api.example.test: " "$LAB_DIR/node1/access.log"
 expect_ok weft_json node1 drops
