@@ -207,14 +207,17 @@ static enum step stage_resolve(struct conn *c)
 	return STEP_WAIT;
 }
 
-/* Both pods are here: decide, and let the kernel know for the next time. */
+/* Both pods are here: decide, and let the kernel know for the next time. Not if the mesh changed the
+ * client while this one waited: what is true of the identity that it had is not of the pod's next. */
 static enum step stage_authorize(struct conn *c)
 {
+	const struct snap *s = model_snap(c->w->sh->model);
 	struct rbac_result res;
 
 	if (c->waypoint || c->gateway || !c->dst || strcmp(c->dst->node, c->w->sh->node) != 0)
 		return STEP_NEXT;
-	if (rbac_cacheable(model_snap(c->w->sh->model), c->src, c->dst, c->chosen.port, &res))
+	if (conn_local_workload(s, c->local) == c->src &&
+	    rbac_cacheable(s, c->src, c->dst, c->chosen.port, &res))
 		kern_verdict_set_any(c->w->sh->kern, c->src->id, c->dst->id, c->chosen.port,
 				     res.allow);
 	if (conn_denied(c))
