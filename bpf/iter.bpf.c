@@ -71,7 +71,8 @@ int weft_flows(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* Denied for the pair of pods; where addresses matter, withdrawn for this very connection. */
+/* Denied for the pair of pods; where addresses matter, or are another's by now, withdrawn for this very
+ * connection. */
 static __always_inline int is_denied(const struct weft_flow_rec *r, const struct sock_common *skc)
 {
 	struct weft_verdict_key key = { .src = r->src, .dst = r->dst, .port = r->chosen.port };
@@ -79,8 +80,8 @@ static __always_inline int is_denied(const struct weft_flow_rec *r, const struct
 	struct weft_approval *a;
 	struct weft_tuple t;
 
-	if (v && v->epoch == epoch_now())
-		return v->kind == WEFT_VERDICT_DENY;
+	if (v && v->epoch == epoch_now() && v->kind == WEFT_VERDICT_DENY)
+		return 1;
 	live_tuple(&t, skc);
 	a = bpf_map_lookup_elem(&weft_approved, &t);
 	return a && a->kind == WEFT_APPROVED_WITHDRAWN;

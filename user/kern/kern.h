@@ -110,7 +110,8 @@ uint32_t kern_epoch_any(struct kern *k);
 int kern_epoch_bump(struct kern *k);
 /* Deletes verdicts of older epochs. */
 void kern_verdict_sweep(struct kern *k);
-/* kern_reap() will destroy this direct connection, whatever the verdict for its pair. */
+/* kern_reap() will destroy this direct connection, whatever the verdict for its pair. -ENOENT: it has
+ * no approval, because it has closed or its SYN is still to be sent. */
 int kern_approval_withdraw(struct kern *k, const struct weft_tuple *t);
 
 /* What strangers may not reach (weft_refused), for the current epoch; entries of others are deleted
@@ -139,8 +140,8 @@ void kern_stats(struct kern *k, uint64_t ret[WEFT_STAT_MAX]);
 int kern_flows_each(struct kern *k, void (*fn)(void *arg, const struct weft_flow_live *l), void *arg);
 /* Destroys denied direct connections in the netns behind fd. */
 int kern_reap(struct kern *k, int netns_fd);
-/* Destroys these direct connections at their servers' end, in the servers' netns: for clients
- * whose netns is not at hand. All are tried; 0 or the first error. */
+/* Destroys sockets in this netns, each named from the point of view of the other end: of a client, those
+ * are the servers' ends of its connections. All are tried; 0 or the first error. */
 int kern_destroy(int netns_fd, const struct weft_tuple *t, size_t n);
 
 /* Ring buffer, on the control loop. */

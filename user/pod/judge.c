@@ -14,6 +14,7 @@
  */
 #define LOG_SCOPE "mesh"
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -34,6 +35,7 @@
 /* Bounds the first walk's memory; what is beyond is judged one by one. */
 #define SEEN_MAX 65536
 #define AGAIN_NS (10 * NS_PER_MS)
+#define AGAIN_MAX_NS NS_PER_S /* of further looks, each twice as late as the one before */
 
 struct pair {
 	uint32_t src, dst, slot, port;
@@ -52,7 +54,10 @@ struct judge {
 	const struct snap *s;
 	struct hmap seen;
 	VEC(uint32_t) slots; /* of pods that have denied connections */
-	VEC(struct weft_tuple) orphans; /* denied, and the client's pod has left */
+	/* Sockets to be destroyed, each from the other end's point of view: servers' whose client's pod has
+	 * left, and clients' that have no approval yet to withdraw. */
+	VEC(struct weft_tuple) single;
+	bool unsettled; /* a connect(2) was under way that nobody can judge yet, or undo for good */
 	uint64_t n, denied;
 };
 
@@ -99,14 +104,14 @@ static void pair_judge(struct judge *j, struct seen *e)
 {
 	const struct pair *p = &e->pair;
 	struct workload *src = snap_workload_by_id(j->s, p->src);
-	struct workload *dst = snap_workload_by_id(j->s, p->dst);
+	const struct pod *client, *server = pod_at(j->m, &p->dst_ip);
+	/* Whose pod it is now, not who had the address when it was dialled. */
+	struct workload *dst = server ? snap_workload_by_id(j->s, server->workload) : NULL;
 	struct rbac_result res;
 	struct facts f;
 
-	const struct pod *client;
-
 	/* A destination that left the mesh has no policies any more. */
-	e->allow = !dst || !pod_at(j->m, &p->dst_ip);
+	e->allow = !dst;
 	if (e->allow)
 		return;
 	rbac_facts_of(src, dst, (uint16_t)p->port, &f);
@@ -120,7 +125,8 @@ static void pair_judge(struct judge *j, struct seen *e)
 	e->client = client ? client->local->slot : 0;
 	/* One entry then stands for all connections of the two. Never for "allow": mesh_sync()
 	 * has not yet told the kernel which addresses the two have now. */
-	if (!res.allow && src && rbac_cacheable(j->s, src, dst, (uint16_t)p->port, &res))
+	if (!res.allow && src && dst->id == p->dst &&
+	    rbac_cacheable(j->s, src, dst, (uint16_t)p->port, &res))
 		e->by_verdict = kern_verdict_set_any(j->m->kern, p->src, p->dst,
 						     (uint16_t)p->port, false) == 0;
 }
@@ -156,6 +162,23 @@ static bool has_slot(struct judge *j, uint32_t slot)
 	return false;
 }
 
+/* The hook has decided, and the socket has no 4-tuple yet: a program may be stopped there for long. */
+static bool has_no_tuple(const struct weft_flow_live *l)
+{
+	return !l->opened_ns && (l->state == TCP_CLOSE || !l->tuple.sport);
+}
+
+/* The client's end, whatever it is in the middle of. */
+static int end_client(struct judge *j, const struct weft_flow_live *l)
+{
+	const struct weft_tuple t = { .src = l->tuple.dst,
+				      .dst = l->tuple.src,
+				      .sport = l->tuple.dport,
+				      .dport = l->tuple.sport };
+
+	return vec_push(&j->single, t);
+}
+
 static void on_live(void *arg, const struct weft_flow_live *l)
 {
 	struct judge *j = arg;
@@ -164,28 +187,40 @@ static void on_live(void *arg, const struct weft_flow_live *l)
 				.dst_ip = l->tuple.dst };
 	struct seen spare = { 0 };
 	const struct seen *e;
+	bool no_approval;
+	int r = 0;
 
 	if (l->path != WEFT_PATH_DIRECT)
 		return;
+	if (has_no_tuple(l)) {
+		j->unsettled = true;
+		return;
+	}
 	j->n++;
 	e = seen_get(j, &p, &spare);
 	if (e->allow)
 		return;
 	j->denied++;
-	if (!e->by_verdict)
-		kern_approval_withdraw(j->m->kern, &l->tuple);
-	if (e->client ? !has_slot(j, e->client) && vec_push(&j->slots, e->client) < 0
-		      : vec_push(&j->orphans, l->tuple) < 0)
+	/* Looked at again: its approval may come after this. */
+	j->unsettled |= !l->opened_ns;
+	no_approval = !e->by_verdict && kern_approval_withdraw(j->m->kern, &l->tuple) == -ENOENT;
+	if (!e->client)
+		r = vec_push(&j->single, l->tuple);
+	else if (no_approval)
+		r = end_client(j, l);
+	else if (!has_slot(j, e->client))
+		r = vec_push(&j->slots, e->client);
+	if (r < 0)
 		log_warn("out of memory, a denied live connection is cut with the next change");
 }
 
-/* Those that end at this pod. */
-static int reap_orphans(struct judge *j, const struct pod *pod)
+/* Those that are in this pod. */
+static int reap_single(struct judge *j, const struct pod *pod)
 {
 	VEC(struct weft_tuple) at = { 0 };
 	int r = 0;
 
-	vec_for_each(t, &j->orphans)
+	vec_for_each(t, &j->single)
 		if (r == 0 && has_addr(pod, &t->dst))
 			r = vec_push(&at, *t);
 	if (r == 0 && at.n)
@@ -201,8 +236,8 @@ static void reap(void *arg, const struct pod *pod)
 
 	if (has_slot(j, pod->local->slot))
 		r = kern_reap(j->m->kern, pod->local->netns_fd);
-	if (j->orphans.n) {
-		int err = reap_orphans(j, pod);
+	if (j->single.n) {
+		int err = reap_single(j, pod);
 
 		r = r < 0 ? r : err;
 	}
@@ -211,7 +246,8 @@ static void reap(void *arg, const struct pod *pod)
 			 pod->local->name, log_strerror(r));
 }
 
-static void judge_all(struct mesh *m, const struct snap *s)
+/* True: it has to be done again. */
+static bool judge_all(struct mesh *m, const struct snap *s)
 {
 	struct judge j = { .m = m, .s = s };
 	uint64_t begin = clock_mono_ns();
@@ -229,7 +265,8 @@ static void judge_all(struct mesh *m, const struct snap *s)
 		free(container_of(n, struct seen, node));
 	hmap_fini(&j.seen);
 	vec_fini(&j.slots);
-	vec_fini(&j.orphans);
+	vec_fini(&j.single);
+	return j.unsettled;
 }
 
 static void on_again(void *arg)
@@ -239,7 +276,10 @@ static void on_again(void *arg)
 	/* Returns when every hook that ran when it was called has ended. Where it is refused (CPUs
 	 * without a tick), the time that passed since then has to do. */
 	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	judge_all(m, model_snap(m->model));
+	if (!judge_all(m, model_snap(m->model)))
+		return;
+	m->again_ns = m->again_ns < AGAIN_MAX_NS / 2 ? m->again_ns * 2 : AGAIN_MAX_NS;
+	timer_set(m->loop, &m->again, m->again_ns, on_again, m);
 }
 
 void mesh_enforce(struct mesh *m, const struct snap *s)
@@ -249,5 +289,6 @@ void mesh_enforce(struct mesh *m, const struct snap *s)
 	if (r < 0)
 		log_error("weft_state: cached verdicts stay in force: %s", log_strerror(r));
 	judge_all(m, s);
-	timer_set(m->loop, &m->again, AGAIN_NS, on_again, m);
+	m->again_ns = AGAIN_NS;
+	timer_set(m->loop, &m->again, m->again_ns, on_again, m);
 }

@@ -42,7 +42,8 @@ struct mesh {
 	const char *node;
 	char network[256]; /* that the node's pods are in, as of the last sync; "" unknown */
 	struct loop *loop;
-	struct timer again; /* the second look at live connections */
+	struct timer again; /* the next look at live connections */
+	uint64_t again_ns;
 	struct hmap services;
 	VEC(struct local_addr) local; /* sorted by workload; as of the last sync */
 	bool local_failed;
