@@ -10,7 +10,8 @@
  *
  * Connections of the same two pods and port are judged once. The walk is done twice: at once,
  * and after a grace period of the kernel's RCU, for the connect hook that had read a verdict of
- * the old epoch and had not yet said so in its socket's record when the first walk passed.
+ * the old epoch and had not yet said so in its socket's record when the first walk passed. It is
+ * repeated while a program is stopped behind the hook, before its socket has ports.
  */
 #define LOG_SCOPE "mesh"
 #include <errno.h>
@@ -274,8 +275,10 @@ static void on_again(void *arg)
 	struct mesh *m = arg;
 
 	/* Returns when every hook that ran when it was called has ended. Where it is refused (CPUs
-	 * without a tick), the time that passed since then has to do. */
-	syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
+	 * without a tick), the time that passed since then has to do. Once is enough: hooks that
+	 * began later have read the new epoch. */
+	if (m->again_ns == AGAIN_NS)
+		syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	if (!judge_all(m, model_snap(m->model)))
 		return;
 	m->again_ns = m->again_ns < AGAIN_MAX_NS / 2 ? m->again_ns * 2 : AGAIN_MAX_NS;
