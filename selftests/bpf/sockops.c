@@ -321,7 +321,8 @@ static void destroying_a_connection_that_has_ended_leaves_the_listener(void **st
 {
 	struct env *e = *state;
 	struct pair p = direct(e);
-	const struct weft_tuple t = tuple_of(p.c, "10.9.0.2", 80);
+	const struct weft_tuple client = tuple_of(p.c, "10.9.0.2", 80);
+	const struct weft_tuple t = { client.dst, client.src, client.dport, client.sport };
 	char c;
 
 	assert_int_equal(kern_destroy(e->b, &t, 1), 0);

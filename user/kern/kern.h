@@ -140,8 +140,8 @@ void kern_stats(struct kern *k, uint64_t ret[WEFT_STAT_MAX]);
 int kern_flows_each(struct kern *k, void (*fn)(void *arg, const struct weft_flow_live *l), void *arg);
 /* Destroys denied direct connections in the netns behind fd. */
 int kern_reap(struct kern *k, int netns_fd);
-/* Destroys sockets in this netns, each named from the point of view of the other end: of a client, those
- * are the servers' ends of its connections. All are tried; 0 or the first error. */
+/* Destroys sockets in this netns, whatever their state; the source is the socket's own end. All are
+ * tried; 0 or the first error, and those that have ended are none. */
 int kern_destroy(int netns_fd, const struct weft_tuple *t, size_t n);
 
 /* Ring buffer, on the control loop. */

@@ -179,11 +179,7 @@ static int destroy_here(void *arg)
 	int r = 0;
 
 	for (size_t i = 0; i < d->n && r == 0; i++) {
-		const struct weft_tuple *t = &d->t[i];
-		/* the server's socket has the ends the other way round */
-		struct weft_reaped row = {
-			.tuple = { .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport }
-		};
+		const struct weft_reaped row = { .tuple = d->t[i] };
 
 		r = vec_push(&rows.v, row);
 	}

@@ -55,7 +55,7 @@ struct judge {
 	const struct snap *s;
 	struct hmap seen;
 	VEC(uint32_t) slots; /* of pods that have denied connections */
-	/* Sockets to be destroyed, each from the other end's point of view: servers' whose client's pod has
+	/* Sockets to be destroyed, each with its own end as the source: servers' whose client's pod has
 	 * left, and clients' that have no approval yet to withdraw. */
 	VEC(struct weft_tuple) single;
 	bool unsettled; /* a connect(2) was under way that nobody can judge yet, or undo for good */
@@ -169,15 +169,9 @@ static bool has_no_tuple(const struct weft_flow_live *l)
 	return !l->opened_ns && (l->state == TCP_CLOSE || !l->tuple.sport);
 }
 
-/* The client's end, whatever it is in the middle of. */
-static int end_client(struct judge *j, const struct weft_flow_live *l)
+static struct weft_tuple other_end(const struct weft_tuple *t)
 {
-	const struct weft_tuple t = { .src = l->tuple.dst,
-				      .dst = l->tuple.src,
-				      .sport = l->tuple.dport,
-				      .dport = l->tuple.sport };
-
-	return vec_push(&j->single, t);
+	return (struct weft_tuple){ .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport };
 }
 
 static void on_live(void *arg, const struct weft_flow_live *l)
@@ -206,9 +200,9 @@ static void on_live(void *arg, const struct weft_flow_live *l)
 	j->unsettled |= !l->opened_ns;
 	no_approval = !e->by_verdict && kern_approval_withdraw(j->m->kern, &l->tuple) == -ENOENT;
 	if (!e->client)
-		r = vec_push(&j->single, l->tuple);
+		r = vec_push(&j->single, other_end(&l->tuple));
 	else if (no_approval)
-		r = end_client(j, l);
+		r = vec_push(&j->single, l->tuple);
 	else if (!has_slot(j, e->client))
 		r = vec_push(&j->slots, e->client);
 	if (r < 0)
@@ -222,7 +216,7 @@ static int reap_single(struct judge *j, const struct pod *pod)
 	int r = 0;
 
 	vec_for_each(t, &j->single)
-		if (r == 0 && has_addr(pod, &t->dst))
+		if (r == 0 && has_addr(pod, &t->src))
 			r = vec_push(&at, *t);
 	if (r == 0 && at.n)
 		r = kern_destroy(pod->local->netns_fd, at.p, at.n);
