@@ -5,7 +5,6 @@
  *   weft_guard      tcx ingress of each pod's host-side veth: the source must be the pod's; a
  *                   SYN around the connect hook (a foreign cgroup, more subflows of MPTCP) to a
  *                   peer that is reached by tunnel only is dropped; bytes outside HBONE are
- *                   counted
  *                   counted; so are SYNs that sk_lookup refused, by the RST that answers them
  *   weft_uplink_*   uplink ingress: nobody outside may claim an address of a local pod
  */

@@ -88,9 +88,10 @@ struct {
 	__type(value, struct weft_refuse);
 } weft_refused SEC(".maps");
 
-/* Live direct connections by 4-tuple. Written and deleted by sockops, read by sk_lookup.
- * Full: the SYN finds no approval and lands on the plaintext listener, which
- * knows no identity (fails closed under a strict policy); counted in approved_full. */
+/* Live direct connections and weftd's own, by 4-tuple. Written and deleted by sockops, withdrawn by
+ * weftd, read by sk_lookup, guard and reap. Full: the SYN finds no approval and lands on the
+ * plaintext listener, which knows no identity (fails closed under a strict policy); counted in
+ * approved_full. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 131072);

@@ -36,11 +36,10 @@ static __always_inline void watch_close(struct bpf_sock_ops *ctx)
 /* weftd's leg to an application carries the client's address; the approval keeps sk_lookup
  * from steering it back to weftd. It is known by its mark, which keeps it in the pod: what has none
  * goes somewhere else, where nothing is approved. */
-static __always_inline void own_connect(struct bpf_sock_ops *ctx)
+static __always_inline void own_connect(struct bpf_sock_ops *ctx, const struct bpf_sock *sk)
 {
-	struct bpf_sock *sk = ctx->sk;
-	int stays = sk && sk->mark == WEFT_ROUTE_MARK;
-	struct weft_approval own = { .kind = stays ? WEFT_APPROVED_OWN : WEFT_APPROVED_LEAVES };
+	struct weft_approval own = { .kind = sk->mark == WEFT_ROUTE_MARK ? WEFT_APPROVED_OWN
+									 : WEFT_APPROVED_LEAVES };
 	struct weft_ep local, remote;
 	struct weft_tuple t;
 
@@ -83,7 +82,7 @@ static __always_inline void on_connect(struct bpf_sock_ops *ctx)
 		return;
 	f = flow_of(sk, &own);
 	if (own)
-		own_connect(ctx);
+		own_connect(ctx, sk);
 	if (!f || f->r.path == WEFT_PATH_NONE)
 		return;
 	sockops_ends(ctx, &local, &remote);

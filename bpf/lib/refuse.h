@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0 */
 #pragma once
-/* Plaintext that every policy refuses: asked by sk_lookup, which drops the SYN, and by the guard,
- * which sees the answer to it. */
+/* What a pod takes without the relay, and what plaintext every policy refuses: asked by sk_lookup, which
+ * lets the SYN in or drops it, and by the guard, which sees the answer to it. */
 #include "lib/addr.h"
 
 /* Does it open the pod for its 4-tuple? */
