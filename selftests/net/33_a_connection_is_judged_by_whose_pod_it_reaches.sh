@@ -16,16 +16,12 @@ done
 expect_eq "$(weft_json node1 connections | jq -r '[.connections[] | select(.direction == "inbound") | .path] |
 	unique | join(" ")')" direct "paths"
 
-# edit SED: the mesh file, in one piece
-edit() {
-	sed "$1" "$LAB_DIR/mesh.yaml" >"$LAB_DIR/mesh.yaml.new" && mv "$LAB_DIR/mesh.yaml.new" "$LAB_DIR/mesh.yaml"
-}
-mesh_change edit 's|Pod/shop/web$|Pod/shop/web-of-today|'
+mesh_edit sed 's|Pod/shop/web$|Pod/shop/web-of-today|'
 grep -q web-of-today "$LAB_DIR/mesh.yaml" || fail "$(cat "$LAB_DIR/mesh.yaml")"
 hold_ok near
 hold_ok near-stranger
 
-mesh_change edit 's|\[nobody\]|[other]|; s|- nobody$|- other|; s|"nobody"\]|"other"]|'
+mesh_edit sed 's|\[nobody\]|[other]|; s|- nobody$|- other|; s|"nobody"\]|"other"]|'
 line=$(hold_error near-stranger)
 [[ $line == E* ]] || fail "near-stranger was not cut: \"$line\""
 hold_ok near

@@ -117,18 +117,15 @@ are_cut near6 far
 expect_eq "$(path_count node1 direct)" 0 "direct connections"
 
 # clients that left the mesh file are judged by the identity they had
-rewrite() {
-	"$@" "$LAB_DIR/mesh.yaml" >"$LAB_DIR/mesh.new" && mv "$LAB_DIR/mesh.new" "$LAB_DIR/mesh.yaml"
-}
 web_policies='[]'
 shop_apply
 hold near near web.shop 80
 hold near-stranger near-stranger web.shop 80
 hold far-stranger far-stranger web.shop 80
-mesh_change rewrite awk '/^  - uid:/ { skip = /stranger/ } /^[a-z]/ { skip = 0 } !skip'
+mesh_edit awk '/^  - uid:/ { skip = /stranger/ } /^[a-z]/ { skip = 0 } !skip'
 expect_eq "$(weft_json node1 status | jq .mesh.workloads)" 3 "workloads without the strangers"
 go_on near near-stranger far-stranger
 rule='{name: no-strangers, namespace: shop, scope: Namespace, action: Deny, rules: [[[{namespaces: [other]}]]]}'
-mesh_change rewrite sed "s/^policies:.*/policies: [$rule]/"
+mesh_edit sed "s/^policies:.*/policies: [$rule]/"
 are_cut near-stranger far-stranger
 go_on near

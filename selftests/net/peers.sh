@@ -19,6 +19,7 @@
 #   enrol NODE [NS/]POD, unenrol NODE [NS/]POD
 #   mesh_applied NODE, mesh_rejected NODE   how many mesh files
 #   mesh_change CMD...           CMD, and all nodes have it; apply ARGUMENT...: a changed lab_file
+#   mesh_edit CMD...             what CMD makes of the mesh file is the mesh file, in one piece
 #   weft_on NODE ARGUMENT...     the weft command with that node's daemon
 
 [[ -x /usr/bin/python3 ]] || skip "no /usr/bin/python3"
@@ -220,6 +221,14 @@ mesh_change() {
 	for node in "${!had[@]}"; do
 		wait_for 10 has_applied "$node" "${had[$node]}"
 	done
+}
+
+mesh_write() {
+	"$@" "$LAB_DIR/mesh.yaml" >"$LAB_DIR/mesh.new" && mv "$LAB_DIR/mesh.new" "$LAB_DIR/mesh.yaml"
+}
+
+mesh_edit() {
+	mesh_change mesh_write "$@"
 }
 
 apply() {
